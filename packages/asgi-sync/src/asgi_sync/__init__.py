@@ -1,1 +1,26 @@
-"""Not yet."""
+"""Calls between synchronous and asynchronous Python, with thread affinity."""
+
+from asgi_sync.__about__ import __version__
+from asgi_sync._async_to_sync import AsyncToSync, async_to_sync
+from asgi_sync._callables import iscoroutinefunction, markcoroutinefunction
+from asgi_sync._lineage import Lineage, current_lineage, ensure_lineage
+from asgi_sync._single_thread_context import AsyncSingleThreadContext
+from asgi_sync._sync_to_async import SyncToAsync, sync_to_async
+from asgi_sync._thread_contexts import ThreadSensitiveContext
+from asgi_sync.current_thread_executor import CurrentThreadExecutor
+
+__all__ = [
+    "AsyncSingleThreadContext",
+    "AsyncToSync",
+    "CurrentThreadExecutor",
+    "Lineage",
+    "SyncToAsync",
+    "ThreadSensitiveContext",
+    "__version__",
+    "async_to_sync",
+    "current_lineage",
+    "ensure_lineage",
+    "iscoroutinefunction",
+    "markcoroutinefunction",
+    "sync_to_async",
+]

@@ -1,0 +1,99 @@
+"""Where a thread-sensitive call runs: one ordered list of rules.
+
+The call is made by a task; `start` is the innermost record that the task descends from.
+The first record from `start` upwards decides that is
+
+| rule | record                                    | then runs                              |
+|------|-------------------------------------------|----------------------------------------|
+| 1    | an `async_to_sync` call in flight         | on the thread that is blocked in it    |
+| 2    | a thread-sensitive sync function in       | on a thread that the loop keeps        |
+|      | flight whose thread runs this event loop  |                                        |
+| 3    | `start`, if it is a thread-sensitive sync | nowhere: an error                      |
+|      | function that is busy on another thread   |                                        |
+| 4    | another thread-sensitive sync function    | on that function's thread: when it     |
+|      | in flight                                 | next blocks, or when it has ended      |
+| 5    | a `ThreadSensitiveContext`                | on the context's thread                |
+
+and without any
+
+| rule | condition                                 | then runs                              |
+|------|-------------------------------------------|----------------------------------------|
+| 6    | an `async_to_sync` call drives this loop  | on the thread that is blocked in it    |
+| 7    | a context was set by hand                 | on the context's thread                |
+| 8    | otherwise                                 | on the one shared thread               |
+
+Rule 2 is `asyncio.run()` in thread-sensitive code, whose thread cannot run a loop and
+serve it: that loop is an outermost layer of its own. Rule 3 is code started from a sync
+function by means that do not let it serve calls, such as
+`asyncio.run_coroutine_threadsafe`; if the function waits for it, it waits for ever. In
+rule 4 the task was started by async code that the function waited for and has outlived
+it; the function is not waiting for it now, or by means that serve it.
+
+`choose` decides and does nothing else: it starts, creates and sets nothing.
+"""
+
+from __future__ import annotations
+
+import enum
+import threading
+from asyncio import AbstractEventLoop
+from concurrent.futures import Executor
+from typing import NamedTuple
+
+from asgi_sync._frames import BlockedCall, Record, SensitiveScope, SyncCall, chain
+
+
+class Place(enum.Enum):
+    """The kinds of answer."""
+
+    BLOCKED_THREAD = "the thread that is blocked in async_to_sync"
+    CONTEXT = "the thread of the ThreadSensitiveContext"
+    LOOP = "a thread that the event loop keeps, since its sync thread runs the loop"
+    SHARED = "the one shared thread"
+    NOWHERE = "nowhere: the thread it needs is busy with code that the call descends from"
+
+
+class Decision(NamedTuple):
+    """Where a call runs; `executor` is None where it is still to be found or made."""
+
+    place: Place
+    executor: Executor | None = None
+    because_of: Record | None = None
+
+
+# The calls that drive an event loop of their own, by that loop. Set by the thread that
+# runs the loop, before and after it does.
+loop_drivers: dict[AbstractEventLoop, BlockedCall] = {}
+
+
+def choose(
+    start: Record | None, loop: AbstractEventLoop | None, context_set_by_hand: bool
+) -> Decision:
+    """Where a thread-sensitive call goes, made on `loop` by code that `start` is above."""
+    for record in chain(start):
+        if record.is_relevant:
+            decision = _decision_of(record, record is start)
+            if decision is not None:
+                return decision
+    driver = None if loop is None else loop_drivers.get(loop)
+    if driver is not None and driver.is_open:
+        return Decision(Place.BLOCKED_THREAD, driver.executor, driver)
+    if context_set_by_hand:
+        return Decision(Place.CONTEXT)
+    return Decision(Place.SHARED)
+
+
+def _decision_of(record: Record, is_start: bool) -> Decision | None:
+    """What a record says, or None if it leaves the answer to those above."""
+    if isinstance(record, BlockedCall):
+        return Decision(Place.BLOCKED_THREAD, record.executor, record)
+    if isinstance(record, SensitiveScope):
+        return Decision(Place.CONTEXT, record.executor, record)
+    if isinstance(record, SyncCall) and record.thread_sensitive:
+        if record.thread == threading.get_ident():
+            return Decision(Place.LOOP, because_of=record)
+        if is_start and record.waits_in is None:
+            return Decision(Place.NOWHERE, because_of=record)
+        return Decision(Place.BLOCKED_THREAD, record.executor, record)
+    # A sync function that is not thread-sensitive has no claim on its thread.
+    return None

@@ -1,0 +1,43 @@
+"""Class attributes of asgiref's wrappers that public code reads or sets.
+
+Nothing here is needed by the bridge itself; frameworks' test suites, pools and agents
+touch these, and go on working. New code has no use for them.
+"""
+
+from __future__ import annotations
+
+import os
+from asyncio import AbstractEventLoop
+
+from asgi_sync._blocking import record_here
+from asgi_sync._frames import BlockedCall, SyncCall, chain, this_thread
+from asgi_sync.current_thread_executor import CurrentThreadExecutor
+
+
+class ParentLoop:
+    """`SyncToAsync.threadlocal`: the event loop of the call this thread is inside of."""
+
+    @property
+    def main_event_loop(self) -> AbstractEventLoop:
+        """That loop; AttributeError where there is none."""
+        record = this_thread.record
+        if not isinstance(record, SyncCall) or not record.is_open or record.loop is None:
+            raise AttributeError("main_event_loop")
+        return record.loop
+
+    @property
+    def main_event_loop_pid(self) -> int:
+        """The process that loop is in, which is this one."""
+        return os.getpid() if self.main_event_loop is not None else 0
+
+
+class BlockedThreads:
+    """`AsyncToSync.executors`: the executor of the blocked thread above this code."""
+
+    @property
+    def current(self) -> CurrentThreadExecutor:
+        """That executor; AttributeError where no thread above is blocked."""
+        for record in chain(record_here()):
+            if isinstance(record, BlockedCall) and record.is_open:
+                return record.executor
+        raise AttributeError("current")

@@ -1,0 +1,182 @@
+"""Calls an async function from synchronous code."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import sys
+from asyncio import AbstractEventLoop
+from collections.abc import Awaitable, Callable, Coroutine
+from types import MethodType
+from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, overload
+
+from asgi_sync._asgiref_attributes import BlockedThreads
+from asgi_sync._blocking import LoopWatch, blocked_call, wait_until_ended
+from asgi_sync._callables import describe, drop_coroutine_marker, warn_if_not_async
+from asgi_sync._context import bring_back
+from asgi_sync._frames import BlockedCall
+from asgi_sync._runner import AsyncSide, OwnLoop, own_loop_in_force
+from asgi_sync._sync_to_async import sensitive_executor
+
+__all__ = ["AsyncToSync", "async_to_sync"]
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+class AsyncToSync(Generic[_P, _R]):
+    """Wraps an async function so that it can be called from sync code; see `async_to_sync`.
+
+    A class, so that it can be subclassed and used as a decorator.
+
+    Parameters: `awaitable`, the async callable to wrap, available as `.awaitable`;
+    `force_new_loop` as for `async_to_sync`.
+    """
+
+    # Kept for code written for asgiref.
+    executors: ClassVar[BlockedThreads] = BlockedThreads()
+
+    def __init__(
+        self,
+        awaitable: Callable[_P, Coroutine[Any, Any, _R]] | Callable[_P, Awaitable[_R]],
+        force_new_loop: bool = False,
+    ) -> None:
+        warn_if_not_async(awaitable)
+        # First: the function's own attributes must not replace those set here.
+        functools.update_wrapper(self, awaitable)
+        drop_coroutine_marker(self)
+        self.awaitable = awaitable
+        self.force_new_loop = force_new_loop
+        if hasattr(awaitable, "__self__"):
+            self.__self__ = awaitable.__self__
+
+    def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        __traceback_hide__ = True
+        _refuse_running_loop()
+        awaitable = self.awaitable(*args, **kwargs)
+        with blocked_call(describe(self.awaitable), sensitive_executor) as record:
+            side = AsyncSide(record, awaitable, sys.exc_info()[1])
+            # Nothing that this frame holds from here on refers to the arguments.
+            del awaitable, args, kwargs
+            try:
+                wait_until_ended(record, self._start(side))
+            except BaseException as interrupt:
+                _keep_error(side, interrupt)
+                raise
+        bring_back(side.context)
+        try:
+            return side.take_result()
+        finally:
+            # The traceback of a raised error holds this frame and all that it refers to.
+            del side, record
+
+    @overload
+    def __get__(self, instance: None, owner: type[Any]) -> AsyncToSync[_P, _R]: ...
+    @overload
+    def __get__(self, instance: object, owner: type[Any] | None = None) -> Callable[..., _R]: ...
+    def __get__(self, instance: object | None, owner: type[Any] | None = None) -> Any:
+        """Bind to an instance as functions do; accessed on the class, the wrapper itself."""
+        return self if instance is None else MethodType(self, instance)
+
+    def _start(self, side: AsyncSide[_R]) -> Callable[[], None] | None:
+        """Start the async side on the event loop that is right for it (rule R3).
+
+        Returns what is to be called while the thread waits and nothing comes.
+        """
+        record = side.record
+        try:
+            loop = None if self.force_new_loop else _running_parent_loop(record)
+            if loop is not None and side.start_on(loop):
+                return LoopWatch(loop, record)
+            shared = own_loop_in_force.get()
+            if shared is not None and shared.can_run(record):
+                shared.run(side, then_close=False)
+            else:
+                OwnLoop().run(side, then_close=True)
+        except BaseException:
+            side.discard()
+            raise
+        return None
+
+
+def _refuse_running_loop() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise RuntimeError(
+        "You cannot use AsyncToSync in the same thread as an async event loop - "
+        "just await the async function directly."
+    )
+
+
+def _running_parent_loop(record: BlockedCall) -> AbstractEventLoop | None:
+    """The event loop of the `sync_to_async` call that this thread is inside of."""
+    loop = None if record.caller is None else record.caller.loop
+    return loop if loop is not None and loop.is_running() else None
+
+
+def _keep_error(side: AsyncSide[Any], interrupt: BaseException) -> None:
+    """Show an error of the interrupted async code, which nobody else hears of."""
+    error = side.take_error()
+    if error is not None and not isinstance(error, asyncio.CancelledError):
+        interrupt.__context__ = error
+
+
+@overload
+def async_to_sync(
+    *, force_new_loop: bool = False
+) -> Callable[
+    [Callable[_P, Coroutine[Any, Any, _R]] | Callable[_P, Awaitable[_R]]], Callable[_P, _R]
+]: ...
+@overload
+def async_to_sync(
+    awaitable: Callable[_P, Coroutine[Any, Any, _R]] | Callable[_P, Awaitable[_R]],
+    *,
+    force_new_loop: bool = False,
+) -> Callable[_P, _R]: ...
+def async_to_sync(
+    awaitable: Callable[_P, Coroutine[Any, Any, _R]] | Callable[_P, Awaitable[_R]] | None = None,
+    *,
+    force_new_loop: bool = False,
+) -> (
+    Callable[
+        [Callable[_P, Coroutine[Any, Any, _R]] | Callable[_P, Awaitable[_R]]], Callable[_P, _R]
+    ]
+    | Callable[_P, _R]
+):
+    """Make an async function callable from sync code: each call waits until it is done.
+
+    As a function, or as a decorator with or without arguments::
+
+        user = async_to_sync(fetch_user)(user_id)
+
+        @async_to_sync
+        async def main(): ...
+
+    Below `sync_to_async` the coroutine runs as a task on the event loop of that call.
+    Elsewhere, and with `force_new_loop`, it runs on a loop of its own in a worker thread,
+    made and closed for the call, or on that of the enclosing `AsyncSingleThreadContext`.
+    While the calling thread waits it runs the thread-sensitive calls that come from below.
+
+    The coroutine sees the caller's context variables and `sys.exc_info()`, and what it
+    changes in the former is there for the caller afterwards.
+
+    KeyboardInterrupt in the waiting thread cancels the coroutine, waits until it has
+    cleaned up, and propagates; a second one does not wait.
+
+    Parameters
+    - `awaitable`: an async callable. Another one gets a UserWarning, and works if it
+      returns an awaitable.
+    - `force_new_loop`: never use the caller's event loop.
+
+    Returns an `AsyncToSync`, or for a call without `awaitable` a decorator. Calling it
+    raises what the coroutine raises, and RuntimeError in a thread with a running event
+    loop, which it would block, or when the event loop that the coroutine is on has been
+    stopped or closed before it was done.
+
+    Builds on https://docs.python.org/3/library/asyncio-runner.html#asyncio.Runner
+    """
+    if awaitable is None:
+        return lambda awaitable: AsyncToSync(awaitable, force_new_loop=force_new_loop)
+    return AsyncToSync(awaitable, force_new_loop=force_new_loop)

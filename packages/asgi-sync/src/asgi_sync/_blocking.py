@@ -1,0 +1,106 @@
+"""A thread that waits for async code, and serves it meanwhile (rule R4)."""
+
+from __future__ import annotations
+
+import functools
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from typing import TypeAlias
+
+from asgi_sync._executors import thread_is_blocked
+from asgi_sync._frames import BlockedCall, Record, SyncCall, innermost, this_thread
+from asgi_sync.current_thread_executor import CurrentThreadExecutor
+
+
+FindExecutor: TypeAlias = Callable[[Record | None, AbstractEventLoop | None, str], Executor]
+
+
+class LoopStoppedError(RuntimeError):
+    """The event loop that a thread waits for is not running any more."""
+
+
+def record_here() -> Record | None:
+    """The innermost record above the code that calls.
+
+    What the thread is inside of counts, whatever the context; a thread that is inside of
+    no call may still have been given the context of one.
+    """
+    record = this_thread.record
+    if record is not None and record.is_open:
+        return record
+    return innermost.get()
+
+
+@contextmanager
+def blocked_call(name: str, find_executor: FindExecutor) -> Iterator[BlockedCall]:
+    """The record of an `async_to_sync` call, with this thread inside of it.
+
+    The outermost one on a thread that serves nobody yet makes the executor for it, and
+    closes it at the end; a call left in it goes where `find_executor` says.
+    """
+    above, serving = this_thread.record, this_thread.executor
+    caller = above if isinstance(above, SyncCall) and above.is_open else None
+    executor = CurrentThreadExecutor() if serving is None else serving
+    record = BlockedCall(record_here(), name, executor, caller)
+    this_thread.record, this_thread.executor = record, executor
+    if caller is not None:
+        caller.waits_in = record
+    try:
+        with thread_is_blocked():
+            yield record
+    finally:
+        if caller is not None:
+            caller.waits_in = None
+        this_thread.record, this_thread.executor = above, serving
+        record.close()
+        if serving is None:
+            executor.close(functools.partial(find_executor, record.parent, None, name))
+
+
+def wait_until_ended(record: BlockedCall, while_idle: Callable[[], None] | None = None) -> None:
+    """Serve others in this thread until the call has ended on its event loop.
+
+    An interrupt (KeyboardInterrupt, or what a signal handler raises) cancels the async
+    code first and lets it clean up, then propagates (rule R10). A second one does not
+    wait for that.
+    """
+    executor = record.executor
+    try:
+        executor.serve_until(record.ended, while_idle)
+    except LoopStoppedError:
+        # Should the loop be run again, the call is not to go on behind our back.
+        record.cancel_handle.cancel()
+        raise
+    except BaseException:
+        if not record.is_open:
+            # A forked child: there is nothing here that could be cancelled.
+            raise
+        record.cancel_handle.cancel()
+        executor.serve_until(record.ended, while_idle)
+        raise
+
+
+class LoopWatch:
+    """Raises LoopStoppedError when an event loop is found standing still.
+
+    Twice in a row: between two `run_until_complete` calls a loop stands still, too.
+    """
+
+    def __init__(self, loop: AbstractEventLoop, record: BlockedCall) -> None:
+        self._loop = loop
+        self._record = record
+        self._times_stopped = 0
+
+    def __call__(self) -> None:
+        self._times_stopped = 0 if self._loop.is_running() else self._times_stopped + 1
+        if self._times_stopped < 2:
+            return
+        caller = self._record.caller
+        raise LoopStoppedError(
+            f"async_to_sync({self._record.name}), called by"
+            f" {'sync code' if caller is None else caller.name}, waits for {self._loop!r}, which"
+            f" {'closed' if self._loop.is_closed() else 'stopped'} before it was done."
+            " Keep the event loop running until its sync_to_async calls have ended."
+        )

@@ -1,0 +1,146 @@
+"""Cancellation across the bridge.
+
+A task that waits in `sync_to_async` was cancelled. What then (rule R7):
+
+1. The function has not started: it never will, and the task ends cancelled.
+2. It runs, and is blocked in `async_to_sync`: the async code it waits for is cancelled,
+   as if the task had awaited it directly. It may clean up, and each further cancel is
+   passed on to it. When it has ended, the task ends cancelled, whatever it returned.
+3. It runs, and is busy: no thread can be interrupted, so it is left to finish.
+
+In 2 and 3 nobody is left to take what the function returns or raises: a result is
+dropped, an error is logged once. `asyncio.shield` is of no use here: it reports errors
+of what it shields to the event loop's exception handler once its waiter is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import threading
+from asyncio import AbstractEventLoop
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+logger = logging.getLogger("asgi_sync")
+
+
+class CancelHandle:
+    """Cancels a task from any thread, also one that has not been made yet.
+
+    `_lock` guards the fields: `attach` and `detach` run in the task, on its loop;
+    `cancel` runs anywhere.
+    """
+
+    __slots__ = ("_lock", "_loop", "_requested", "_task")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._task: asyncio.Task[Any] | None = None
+        self._loop: AbstractEventLoop | None = None
+        self._requested = False
+
+    def attach(self, task: asyncio.Task[Any]) -> bool:
+        """Have `cancel` cancel `task` from now on; false if that was asked for before."""
+        with self._lock:
+            self._task = task
+            self._loop = task.get_loop()
+            return not self._requested
+
+    def detach(self) -> None:
+        """Forget the task: what it was to do is done."""
+        with self._lock:
+            self._task = self._loop = None
+
+    def cancel(self) -> None:
+        """Cancel the task, now or when it is attached. Thread-safe, waits for nothing."""
+        with self._lock:
+            self._requested = True
+            task, loop = self._task, self._loop
+        if task is not None and loop is not None:
+            try:
+                loop.call_soon_threadsafe(self._cancel_if_attached, task)
+            except RuntimeError:
+                # The loop has closed, and a closed loop's task runs no more.
+                pass
+
+    def _cancel_if_attached(self, task: asyncio.Task[Any]) -> None:
+        # The work may have ended since, with the task in its last steps.
+        with self._lock:
+            attached = self._task is task
+        if attached:
+            task.cancel()
+
+
+async def wait_for_call(
+    future: Future[Any], name: str, cancel_inner: Callable[[], Future[Any] | None]
+) -> None:
+    """Wait in a task until a sync function in some thread has ended.
+
+    `future` gets the function's outcome, which is the caller's to take. `cancel_inner`
+    cancels the async code that the function is blocked on, if any, and returns the future
+    that is done when that has ended. Raises RuntimeError if the function was never run.
+    """
+    try:
+        await _until_done(future)
+    except asyncio.CancelledError:
+        await _abandon(future, name, cancel_inner)
+        raise
+    except GeneratorExit:
+        # The coroutine is being closed, with its loop gone: nothing can be awaited.
+        _drop(future, name)
+        raise
+    if future.cancelled():
+        raise RuntimeError(f"The executor dropped the call of {name} without running it.")
+
+
+async def _abandon(
+    future: Future[Any], name: str, cancel_inner: Callable[[], Future[Any] | None]
+) -> None:
+    """Leave a call to itself after its caller was cancelled, as the top of the file says."""
+    _drop(future, name)
+    inner = cancel_inner()
+    while inner is not None and not inner.done():
+        try:
+            await _until_done(inner)
+        except asyncio.CancelledError:
+            cancel_inner()
+
+
+async def _until_done(future: Future[Any]) -> None:
+    loop = asyncio.get_running_loop()
+    waiter: asyncio.Future[None] = loop.create_future()
+    future.add_done_callback(functools.partial(_wake_threadsafe, loop, waiter))
+    await waiter
+
+
+def _wake_threadsafe(
+    loop: AbstractEventLoop, waiter: asyncio.Future[None], future: Future[Any]
+) -> None:
+    try:
+        loop.call_soon_threadsafe(_wake, waiter)
+    except RuntimeError:
+        # The loop closed with the waiting task still in it. The task can never go on, so
+        # an error has nobody else to go to. (A task that was cancelled has asked for the
+        # report itself, in `_drop`.)
+        if not waiter.cancelled():
+            _report_error("a call whose event loop has closed", future)
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+def _drop(future: Future[Any], name: str) -> None:
+    if not future.cancel():
+        future.add_done_callback(functools.partial(_report_error, name))
+
+
+def _report_error(name: str, future: Future[Any]) -> None:
+    """Log the error of a call that nobody waits for, unless it is the cancel itself."""
+    error = None if future.cancelled() else future.exception()
+    if error is not None and not isinstance(error, asyncio.CancelledError):
+        logger.error("Error in %s, after its caller was cancelled", name, exc_info=error)

@@ -1,0 +1,90 @@
+"""What crosses the bridge with a call: context variables and the handled exception."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextvars import Context, Token
+from types import TracebackType
+from typing import Any, ParamSpec, TypeAlias, TypeVar
+
+from asgi_sync._frames import Record, innermost
+from asgi_sync._lineage import Passage
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+ExcInfo: TypeAlias = (
+    tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+)
+
+_MISSING: Any = object()
+
+
+class Crossing:
+    """The state of a context that is on the far side of the bridge.
+
+    Made on the near side; `arrive` and `leave` run on the far side, inside the context,
+    and leave no trace of the bridge in it.
+    """
+
+    __slots__ = ("_passage", "_token")
+
+    def __init__(self) -> None:
+        self._passage = Passage()
+        self._token: Token[Record | None] | None = None
+
+    def arrive(self, record: Record) -> None:
+        """Place the code that is about to run below `record`."""
+        self._token = innermost.set(record)
+        self._passage.arrive()
+
+    def leave(self) -> None:
+        """Undo `arrive`, so that only what the code itself changed is left."""
+        self._passage.leave()
+        if self._token is not None:
+            innermost.reset(self._token)
+
+
+def bring_back(context: Context) -> None:
+    """Set the variables that were changed in `context` in the current one, too.
+
+    Changed means another object: a value may have any notion of equality, or none.
+    """
+    for variable, value in context.items():
+        if variable.get(_MISSING) is not value:
+            variable.set(value)
+
+
+def call_while_handling(
+    error: BaseException | None, func: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs
+) -> _R:
+    """Call `func` with `error` as what `sys.exc_info()` shows there.
+
+    Only raising makes it so. That adds this frame to the error's traceback and may set
+    its context, though the error belongs to the caller, in another thread: both are put
+    back before anything else runs.
+    """
+    __traceback_hide__ = True
+    if error is None:
+        return func(*args, **kwargs)
+    traceback, cause = error.__traceback__, error.__context__
+    try:
+        raise error
+    except BaseException:
+        error.__traceback__, error.__context__ = traceback, cause
+        del traceback, cause, error
+        return func(*args, **kwargs)
+
+
+async def await_while_handling(error: BaseException | None, awaitable: Awaitable[_R]) -> _R:
+    """Await with `error` as what `sys.exc_info()` shows; see `call_while_handling`."""
+    __traceback_hide__ = True
+    if error is None:
+        return await awaitable
+    traceback, cause = error.__traceback__, error.__context__
+    try:
+        raise error
+    except BaseException:
+        error.__traceback__, error.__context__ = traceback, cause
+        del traceback, cause, error
+        return await awaitable

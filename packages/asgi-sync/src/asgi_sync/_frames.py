@@ -1,0 +1,190 @@
+"""The records of the bridge calls in flight, and how they are nested.
+
+Each `sync_to_async` call is a `SyncCall`, each `async_to_sync` call a `BlockedCall`, each
+entered thread-sensitive context a `SensitiveScope`. A record names the one it was made
+below, so that the records above some code form a chain, innermost first:
+
+    asyncio.run(main)            (no record)
+      sync_to_async(view)        SyncCall, runs on a worker thread
+        async_to_sync(query)     BlockedCall, that worker waits; `query` is on the loop
+          sync_to_async(read)    SyncCall, served by the waiting worker
+
+Where code finds the innermost record above it:
+- `innermost`, a context variable, follows the code into tasks, callbacks and threads
+  that inherit a context. It says what the code *descends* from; the record may have
+  ended since.
+- `this_thread.record` says what this thread is *inside of* just now, whatever context the
+  code runs in.
+
+Who changes a record: its `is_open` goes from true to false once, by the thread that runs
+the call; all else is set before other threads can see the record. Records refer to no
+arguments, no results and no contexts, and drop their event loop when they end: a task
+that lives on keeps only bare records alive.
+"""
+
+from __future__ import annotations
+
+import threading
+from asyncio import AbstractEventLoop
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from asgi_sync import _lifecycle
+from asgi_sync._cancellation import CancelHandle
+from asgi_sync.current_thread_executor import CurrentThreadExecutor
+
+
+class Record:
+    """What all records have: who is above, and whether it is still in flight, here."""
+
+    __slots__ = ("_open", "_process", "name", "parent")
+
+    def __init__(self, parent: Record | None, name: str) -> None:
+        # Records that have ended are left out, or the chain above a task that starts its
+        # own successor would grow for ever.
+        self.parent = nearest_relevant(parent)
+        self.name = name
+        self._process = _lifecycle.current_process()
+        self._open = True
+
+    @property
+    def is_open(self) -> bool:
+        """In flight, and in this process: a forked child is inside of none."""
+        return self._open and self._process is _lifecycle.current_process()
+
+    @property
+    def is_relevant(self) -> bool:
+        """Whether it can still have a say in where a call below it runs."""
+        return self.is_open
+
+    def close(self) -> None:
+        self._open = False
+
+
+class SyncCall(Record):
+    """One call of a sync function from async code.
+
+    `thread` and `executor` are set by the thread that runs the function, before it does;
+    `waits_in` by that thread too, and read by the loop that may have to cancel.
+    """
+
+    __slots__ = ("executor", "loop", "thread", "thread_sensitive", "waits_in")
+
+    def __init__(
+        self, parent: Record | None, name: str, loop: AbstractEventLoop, thread_sensitive: bool
+    ) -> None:
+        super().__init__(parent, name)
+        self.loop: AbstractEventLoop | None = loop
+        self.thread_sensitive = thread_sensitive
+        self.thread: int | None = None
+        # For thread-sensitive code that comes from below this call.
+        self.executor: CurrentThreadExecutor | None = None
+        # The async code that the function is blocked on just now.
+        self.waits_in: BlockedCall | None = None
+
+    def close(self) -> None:
+        super().close()
+        self.loop = None
+
+
+class BlockedCall(Record):
+    """One call of an async function from sync code, whose thread waits for it.
+
+    `ended` is done when nothing of the call runs on the event loop any more. It is set
+    last, when all that the waiting thread reads is there.
+    """
+
+    __slots__ = ("caller", "cancel_handle", "ended", "executor", "own_loop")
+
+    def __init__(
+        self,
+        parent: Record | None,
+        name: str,
+        executor: CurrentThreadExecutor,
+        caller: SyncCall | None,
+    ) -> None:
+        super().__init__(parent, name)
+        self.executor = executor
+        # The sync function that this thread is inside of and that makes the call.
+        self.caller = caller
+        self.cancel_handle = CancelHandle()
+        self.ended: Future[None] = Future()
+        # The identity of the event loop that is driven for this call, if it is no other's.
+        self.own_loop: object = None
+
+
+class SensitiveScope(Record):
+    """One entered thread-sensitive context: where the calls inside run.
+
+    It has its say after it has closed, too: calls by tasks that outlive the context still
+    go to `executor`, or are refused if `ends_with_context`.
+    """
+
+    __slots__ = ("ends_with_context", "executor")
+
+    def __init__(self, parent: Record | None, executor: Executor, ends_with_context: bool) -> None:
+        super().__init__(parent, "ThreadSensitiveContext")
+        self.executor = executor
+        self.ends_with_context = ends_with_context
+
+    @property
+    def is_relevant(self) -> bool:
+        return self._process is _lifecycle.current_process()
+
+
+def nearest_relevant(record: Record | None) -> Record | None:
+    """The first record from `record` upwards that can matter to a call made here."""
+    while record is not None and not record.is_relevant:
+        record = record.parent
+    return record
+
+
+def chain(record: Record | None) -> Iterator[Record]:
+    """`record`, then those above it, innermost first."""
+    while record is not None:
+        yield record
+        record = record.parent
+
+
+innermost: ContextVar[Record | None] = ContextVar("asgi_sync.innermost", default=None)
+
+
+class _ThisThread(threading.local):
+    record: Record | None = None
+    executor: CurrentThreadExecutor | None = None
+
+
+this_thread = _ThisThread()
+
+
+@contextmanager
+def thread_inside(call: SyncCall, runs_on: Executor) -> Iterator[None]:
+    """This thread runs the function of `call`, which was submitted to `runs_on`.
+
+    A thread-sensitive function owns its thread as long as it runs: what comes from below
+    it waits in one executor, across all the `async_to_sync` calls that it makes, and goes
+    to `runs_on` in the end.
+    """
+    above, serving = this_thread.record, this_thread.executor
+    call.thread = threading.get_ident()
+    call.executor = serving
+    if call.thread_sensitive and serving is None:
+        call.executor = CurrentThreadExecutor()
+    this_thread.record, this_thread.executor = call, call.executor
+    try:
+        yield
+    finally:
+        this_thread.record, this_thread.executor = above, serving
+        call.close()
+        if call.executor is not None and call.executor is not serving:
+            call.executor.close(lambda: runs_on)
+
+
+def _leave_all() -> None:
+    # The thread that forked goes on in the child, inside of calls that are the parent's.
+    this_thread.record = this_thread.executor = None
+
+
+_lifecycle.on_fork(_leave_all)

@@ -1,0 +1,111 @@
+"""Which flow of execution a context belongs to, wherever the bridge has carried it.
+
+Context variables are copied into tasks and, by some means, into threads that have nothing
+to do with the code that set them: `copy_context().run` in another thread,
+`asyncio.to_thread`, threads that inherit a context. Data that must follow a program
+through the bridge, but must not turn up there, needs to know whether a context is where
+it belongs.
+
+So a context carries its *home*: the thread or the event loop in which it belongs, and a
+`Lineage`, the identity of the flow of execution. The bridge, which alone moves contexts
+between threads on purpose, writes the new home when it does. Anywhere else the home does
+not match, and the code there has no lineage.
+
+An event loop counts as much as a thread does, so that tasks keep their lineage when their
+loop is run by another thread.
+
+This is what `Local` of asgi-local is made of: its values are tagged with their lineage,
+and show only where that is the current one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from asyncio import AbstractEventLoop
+from contextvars import ContextVar
+from typing import NamedTuple
+
+__all__ = ["Lineage", "current_lineage", "ensure_lineage"]
+
+
+class Lineage:
+    """The identity of one flow of execution. Compared with `is`, never reused."""
+
+    __slots__ = ("__weakref__",)
+
+
+class _ThreadIdentity(threading.local):
+    """An object for each thread; unlike its ident, none is ever reused for another."""
+
+    def __init__(self) -> None:
+        self.token = object()
+
+
+class _Home(NamedTuple):
+    lineage: Lineage
+    thread: object
+    loop: AbstractEventLoop | None
+
+    def is_at(self, thread: object, loop: AbstractEventLoop | None) -> bool:
+        return self.thread is thread or (loop is not None and self.loop is loop)
+
+
+_thread_identity = _ThreadIdentity()
+_home: ContextVar[_Home | None] = ContextVar("asgi_sync.home", default=None)
+
+
+def current_lineage() -> Lineage | None:
+    """The lineage of the code that calls, or None if it has none yet.
+
+    None, too, in a context that was merely copied into this thread. Any thread, in and
+    out of event loops; raises nothing.
+    """
+    home = _home.get()
+    if home is None or not home.is_at(_thread_identity.token, asyncio._get_running_loop()):
+        return None
+    return home.lineage
+
+
+def ensure_lineage() -> Lineage:
+    """Like `current_lineage`, but where there is none, one begins in this context."""
+    lineage = current_lineage()
+    if lineage is None:
+        lineage = Lineage()
+        _home.set(_Home(lineage, _thread_identity.token, asyncio._get_running_loop()))
+    return lineage
+
+
+class Passage:
+    """Moves the home of one context to the far side of the bridge and back.
+
+    Made on the near side; `arrive` and `leave` run on the far side, inside the context.
+    """
+
+    __slots__ = ("_left_home", "_lineage", "_loop", "_thread")
+
+    def __init__(self) -> None:
+        self._thread = _thread_identity.token
+        self._loop = asyncio._get_running_loop()
+
+    def arrive(self) -> None:
+        """Make this side the home of the context, if the near side was."""
+        home = self._left_home = _home.get()
+        self._lineage: Lineage | None = None
+        if home is None:
+            return
+        if home.is_at(self._thread, self._loop):
+            self._lineage = home.lineage
+            here = (_thread_identity.token, asyncio._get_running_loop())
+            _home.set(_Home(home.lineage, *here))
+        else:
+            _home.set(None)
+
+    def leave(self) -> None:
+        """Make the near side its home again."""
+        lineage = current_lineage()
+        if lineage is self._lineage:
+            # The very object that the near side has, which tells it that nothing changed.
+            _home.set(self._left_home)
+        elif lineage is not None:
+            _home.set(_Home(lineage, self._thread, self._loop))

@@ -1,0 +1,176 @@
+"""Runs the async side of an `async_to_sync` call, on an event loop that suits."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from asyncio import AbstractEventLoop
+from collections.abc import Awaitable
+from contextvars import Context, ContextVar, copy_context
+from typing import Any, Generic, TypeVar
+
+from asgi_sync import _lifecycle
+from asgi_sync._affinity import loop_drivers
+from asgi_sync._context import Crossing, await_while_handling
+from asgi_sync._frames import BlockedCall, chain
+from asgi_sync._workers import Worker, workers
+
+_R = TypeVar("_R")
+
+# The event loop of the `AsyncSingleThreadContext` in force.
+own_loop_in_force: ContextVar[OwnLoop | None] = ContextVar("asgi_sync.own_loop", default=None)
+
+
+class AsyncSide(Generic[_R]):
+    """One awaitable on its way to an event loop, and its outcome on the way back.
+
+    Made by the thread that waits; `run` is the body of a task on the loop. What it sets
+    may be read by the waiting thread once `record.ended` is done.
+    """
+
+    def __init__(
+        self, record: BlockedCall, awaitable: Awaitable[_R], error: BaseException | None
+    ) -> None:
+        self.record = record
+        self.context: Context = copy_context()
+        self._awaitable = awaitable
+        self._handled_error = error
+        self._crossing = Crossing()
+        self._error: BaseException | None = None
+        self._result: Any = None
+
+    async def run(self) -> None:
+        """Await it, in a task of its own, and keep the outcome for `publish`."""
+        __traceback_hide__ = True
+        handle = self.record.cancel_handle
+        task = asyncio.current_task()
+        assert task is not None
+        self._crossing.arrive(self.record)
+        try:
+            if not handle.attach(task):
+                self.discard()
+                raise asyncio.CancelledError
+            self._result = await await_while_handling(self._handled_error, self._awaitable)
+        except GeneratorExit:
+            self.fail(RuntimeError(f"The event loop was closed while {self._name} ran on it."))
+        except BaseException as error:
+            # KeyboardInterrupt and SystemExit are for the waiting thread, not for the loop.
+            self.fail(error)
+        finally:
+            handle.detach()
+            self._crossing.leave()
+            # A task factory may have given the task a context of its own.
+            self.context = copy_context()
+
+    def fail(self, error: BaseException) -> None:
+        self._error = error
+
+    def discard(self) -> None:
+        """Close the awaitable, which will not be awaited."""
+        close = getattr(self._awaitable, "close", None)
+        if close is not None:
+            close()
+
+    def publish(self) -> None:
+        """Tell the waiting thread that the outcome is there: the last thing done here."""
+        self._handled_error = None
+        self.record.ended.set_result(None)
+
+    def take_error(self) -> BaseException | None:
+        """The error that the awaitable ended with, once it has; it is forgotten here."""
+        error, self._error = self._error, None
+        return error
+
+    def take_result(self) -> _R:
+        """Return what the awaitable returned, or raise what it raised."""
+        error = self.take_error()
+        if error is None:
+            result: _R = self._result
+            self._result = None
+            return result
+        try:
+            raise error
+        finally:
+            # The error's traceback holds this frame, which must not hold the error.
+            del error
+
+    def start_on(self, loop: AbstractEventLoop) -> bool:
+        """Start it on a loop that another thread runs; false if the loop has closed."""
+        try:
+            loop.call_soon_threadsafe(self._start, loop, context=self.context)
+        except RuntimeError:
+            return False
+        return True
+
+    def _start(self, loop: AbstractEventLoop) -> None:
+        # The handle keeps the task: an event loop refers to its tasks weakly.
+        loop.create_task(self._run_and_publish())
+
+    async def _run_and_publish(self) -> None:
+        try:
+            await self.run()
+        finally:
+            self.publish()
+
+    @property
+    def _name(self) -> str:
+        return self.record.name
+
+
+class OwnLoop:
+    """An event loop on a worker thread of its own, for one call or for several.
+
+    The loop is made by `asyncio.Runner`, so by the event loop policy in force, and closed
+    as `asyncio.run` does: tasks that are left are cancelled and awaited, asynchronous
+    generators closed. Methods with an underscore run in the worker thread.
+    """
+
+    def __init__(self) -> None:
+        self._worker: Worker | None = None
+        self._runner: asyncio.Runner | None = None
+        self._process = _lifecycle.current_process()
+
+    def can_run(self, record: BlockedCall) -> bool:
+        """Whether it can run a call; not one that it would have to finish another for."""
+        return self._process is _lifecycle.current_process() and not any(
+            isinstance(above, BlockedCall) and above.own_loop is self and above.is_open
+            for above in chain(record.parent)
+        )
+
+    def run(self, side: AsyncSide[Any], *, then_close: bool) -> None:
+        """Run one call's async side, after those before it, and publish its outcome.
+
+        With `then_close` it is published after the loop has closed: code that runs while
+        it does, such as the clean-up of cancelled tasks, may need the waiting thread.
+        """
+        if self._worker is None:
+            self._worker = workers.lease("asgi-sync event loop")
+        side.record.own_loop = self
+        if not self._worker.put(functools.partial(self._run, side, then_close)):
+            raise RuntimeError("The interpreter is exiting and the event loop has ended.")
+        if then_close:
+            self._worker.release()
+            self._worker = None
+
+    @property
+    def has_run(self) -> bool:
+        """Whether there is anything to close."""
+        return self._worker is not None
+
+    def _run(self, side: AsyncSide[Any], then_close: bool) -> None:
+        try:
+            runner = self._runner = self._runner or asyncio.Runner()
+            self._drive(runner, side, then_close)
+        except BaseException as error:
+            side.fail(error)
+        side.publish()
+
+    def _drive(self, runner: asyncio.Runner, side: AsyncSide[Any], then_close: bool) -> None:
+        loop = runner.get_loop()
+        loop_drivers[loop] = side.record
+        try:
+            runner.run(side.run(), context=side.context)
+        finally:
+            if then_close:
+                runner.close()
+            del loop_drivers[loop]

@@ -1,0 +1,72 @@
+"""Blocks of sync code whose `async_to_sync` calls share one event loop."""
+
+from __future__ import annotations
+
+from contextvars import Token
+from types import TracebackType
+
+from asgi_sync._blocking import blocked_call, wait_until_ended
+from asgi_sync._runner import AsyncSide, OwnLoop, own_loop_in_force
+from asgi_sync._sync_to_async import sensitive_executor
+
+__all__ = ["AsyncSingleThreadContext"]
+
+
+class AsyncSingleThreadContext:
+    """Gives `async_to_sync` calls from plain sync code one event loop, in one thread.
+
+    Without it each such call has a loop of its own, closed when it returns, and whatever
+    is bound to that loop is of no use to the next call. Inside of it a client, a pool or a
+    task made in one call is there in the next::
+
+        with AsyncSingleThreadContext():
+            client = async_to_sync(connect)()
+            async_to_sync(client.send)(message)
+
+    The thread is not the caller's. It is taken with the first call; leaving the block
+    cancels the tasks that are left, waits until they and the asynchronous generators have
+    cleaned up, and closes the loop. Inside another one of its kind it changes nothing;
+    calls below `sync_to_async`, which have an event loop, and those with
+    `force_new_loop` made below a call that uses this loop, are not affected.
+
+    Entered and left by sync code, in one thread. Entering never raises; leaving raises
+    what closing the loop raises.
+    """
+
+    def __init__(self) -> None:
+        self._own_loop: OwnLoop | None = None
+        self._token: Token[OwnLoop | None] | None = None
+        self._depth = 0
+
+    def __enter__(self) -> AsyncSingleThreadContext:
+        if self._depth == 0 and own_loop_in_force.get() is None:
+            self._own_loop = OwnLoop()
+            self._token = own_loop_in_force.set(self._own_loop)
+        self._depth += 1
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._depth -= 1
+        if self._depth or self._own_loop is None or self._token is None:
+            return
+        own_loop, self._own_loop = self._own_loop, None
+        own_loop_in_force.reset(self._token)
+        if own_loop.has_run:
+            _close(own_loop)
+
+
+async def _nothing() -> None:
+    """The last call on a loop that is to close."""
+
+
+def _close(own_loop: OwnLoop) -> None:
+    with blocked_call("AsyncSingleThreadContext.__exit__", sensitive_executor) as record:
+        side = AsyncSide(record, _nothing(), None)
+        own_loop.run(side, then_close=True)
+        wait_until_ended(record)
+    side.take_result()

@@ -1,0 +1,296 @@
+"""Calls a synchronous function from async code."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import sys
+import weakref
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor, Future
+from types import MethodType
+from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, overload
+
+from asgi_sync._affinity import Decision, Place, choose
+from asgi_sync._asgiref_attributes import ParentLoop
+from asgi_sync._callables import describe, markcoroutinefunction, require_sync_callable
+from asgi_sync._cancellation import wait_for_call
+from asgi_sync._context import Crossing, ExcInfo, bring_back, call_while_handling
+from asgi_sync._executors import SerialExecutor, any_thread_executor
+from asgi_sync._frames import Record, SensitiveScope, SyncCall, innermost, thread_inside
+from asgi_sync._thread_contexts import thread_sensitive_context
+
+__all__ = ["SyncToAsync", "sync_to_async"]
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+# For loops that run on the very thread that their thread-sensitive code belongs to.
+_kept_by_loop: weakref.WeakKeyDictionary[AbstractEventLoop, SerialExecutor] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+class SyncToAsync(Generic[_P, _R]):
+    """Wraps a sync function so that it can be awaited; see `sync_to_async`.
+
+    A class, so that it can be subclassed and used as a decorator. Subclasses may override
+    `thread_handler` to do something around each call, in the thread that runs it.
+
+    Parameters: `func`, the callable to wrap, available as `.func`; `thread_sensitive`,
+    `executor` and `context` as for `sync_to_async`.
+    """
+
+    # Runs the thread-sensitive calls that no thread or context above has a claim on. May
+    # be replaced by any executor.
+    single_thread_executor: ClassVar[Executor] = SerialExecutor("asgi-sync thread-sensitive")
+
+    # What follows is kept for code written for asgiref.
+    threadlocal: ClassVar[ParentLoop] = ParentLoop()
+    thread_sensitive_context: ClassVar[contextvars.ContextVar[Any]] = thread_sensitive_context
+    deadlock_context: ClassVar[contextvars.ContextVar[bool]] = contextvars.ContextVar(
+        "deadlock_context"
+    )
+    # The executors of contexts that were set by hand in `thread_sensitive_context`.
+    context_to_thread_executor: ClassVar[weakref.WeakKeyDictionary[Any, Executor]] = (
+        weakref.WeakKeyDictionary()
+    )
+
+    def __init__(
+        self,
+        func: Callable[_P, _R],
+        thread_sensitive: bool = True,
+        executor: Executor | None = None,
+        context: contextvars.Context | None = None,
+    ) -> None:
+        require_sync_callable(func)
+        _check_executor(executor, thread_sensitive)
+        # First: the function's own attributes must not replace those set here.
+        functools.update_wrapper(self, func)
+        self.func = func
+        self.context = context
+        self._thread_sensitive = thread_sensitive
+        self._executor = executor
+        markcoroutinefunction(self)
+        if hasattr(func, "__self__"):
+            self.__self__ = func.__self__
+
+    async def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        __traceback_hide__ = True
+        loop = asyncio.get_running_loop()
+        call = SyncCall(innermost.get(), describe(self.func), loop, self._thread_sensitive)
+        executor = self._executor_for(call)
+        context = contextvars.copy_context() if self.context is None else self.context
+        run = functools.partial(
+            self._run_in_thread,
+            call,
+            executor,
+            Crossing(),
+            context,
+            loop,
+            sys.exc_info(),
+            functools.partial(self.func, *args, **kwargs),
+        )
+        future: Future[_R] = executor.submit(run)
+        # Nothing that this frame holds from here on refers to the arguments.
+        del run, args, kwargs
+        await wait_for_call(future, call.name, functools.partial(_cancel_inner, call))
+        if self.context is None:
+            bring_back(context)
+        try:
+            return future.result()
+        except StopIteration as error:
+            raise RuntimeError(
+                f"{call.name} raised StopIteration, which a coroutine cannot do"
+            ) from error
+        finally:
+            # The traceback of a raised error holds this frame, which must not hold it.
+            del future
+
+    @overload
+    def __get__(self, instance: None, owner: type[Any]) -> SyncToAsync[_P, _R]: ...
+    @overload
+    def __get__(
+        self, instance: object, owner: type[Any] | None = None
+    ) -> Callable[..., Coroutine[Any, Any, _R]]: ...
+    def __get__(self, instance: object | None, owner: type[Any] | None = None) -> Any:
+        """Bind to an instance as functions do; accessed on the class, the wrapper itself."""
+        return self if instance is None else MethodType(self, instance)
+
+    def thread_handler(
+        self,
+        loop: AbstractEventLoop,
+        exc_info: ExcInfo,
+        task_context: Any,
+        func: Callable[..., _R],
+        *args: Any,
+        **kwargs: Any,
+    ) -> _R:
+        """Call the function; in the thread that was chosen for it. To be overridden.
+
+        An override gets and passes on the same arguments, and returns what this returns.
+
+        Parameters: `loop`, the event loop of the caller; `exc_info`, the exception that
+        the caller is handling, as `sys.exc_info()` gives it; `task_context`, opaque;
+        `func(*args, **kwargs)`, the call to make, in which `args[0]` is a
+        `functools.partial` of the wrapped function and its arguments.
+        """
+        __traceback_hide__ = True
+        return call_while_handling(exc_info[1], func, *args, **kwargs)
+
+    def _run_in_thread(
+        self,
+        call: SyncCall,
+        runs_on: Executor,
+        crossing: Crossing,
+        context: contextvars.Context,
+        loop: AbstractEventLoop,
+        exc_info: ExcInfo,
+        child: Callable[[], _R],
+    ) -> _R:
+        __traceback_hide__ = True
+        with thread_inside(call, runs_on):
+            context.run(crossing.arrive, call)
+            try:
+                return self.thread_handler(loop, exc_info, call, context.run, child)
+            finally:
+                context.run(crossing.leave)
+                # An error's traceback holds this frame, and with it what it refers to.
+                del child, exc_info
+
+    def _executor_for(self, call: SyncCall) -> Executor:
+        if call.thread_sensitive:
+            return sensitive_executor(innermost.get(), call.loop, call.name)
+        return any_thread_executor if self._executor is None else self._executor
+
+
+def sensitive_executor(
+    start: Record | None, loop: AbstractEventLoop | None, name: str
+) -> Executor:
+    """The executor for a thread-sensitive call of `name`; see `_affinity` for the rules.
+
+    Raises RuntimeError where the call could never run.
+    """
+    context = thread_sensitive_context.get(None)
+    decision = choose(start, loop, context is not None)
+    _refuse_hopeless(decision, name)
+    if decision.executor is not None:
+        return decision.executor
+    if decision.place is Place.LOOP and loop is not None:
+        return _executor_kept_by(loop)
+    if decision.place is Place.CONTEXT and context is not None:
+        return SyncToAsync.context_to_thread_executor.setdefault(
+            context, SerialExecutor("asgi-sync context")
+        )
+    return SyncToAsync.single_thread_executor
+
+
+def _refuse_hopeless(decision: Decision, name: str) -> None:
+    record = decision.because_of
+    if decision.place is Place.NOWHERE and record is not None:
+        raise RuntimeError(
+            "Single thread executor already being used, would deadlock:"
+            f" {name} needs the thread on which {record.name} is running, and was called by"
+            f" code that {record.name} has started outside of async_to_sync"
+        )
+    if isinstance(record, SensitiveScope) and record.ends_with_context and not record.is_open:
+        raise RuntimeError(
+            "ThreadSensitiveContext has exited."
+            f" {name} was called by a task that has outlived it; wait for such tasks inside"
+        )
+
+
+def _executor_kept_by(loop: AbstractEventLoop) -> SerialExecutor:
+    executor = _kept_by_loop.get(loop)
+    if executor is None:
+        executor = _kept_by_loop[loop] = SerialExecutor("asgi-sync loop")
+    return executor
+
+
+def _cancel_inner(call: SyncCall) -> Future[None] | None:
+    inner = call.waits_in
+    if inner is None:
+        return None
+    inner.cancel_handle.cancel()
+    return inner.ended
+
+
+def _check_executor(executor: object, thread_sensitive: bool) -> None:
+    if executor is None:
+        return
+    if thread_sensitive:
+        raise TypeError("executor must not be set when thread_sensitive is True")
+    if not callable(getattr(executor, "submit", None)):
+        raise TypeError(f"executor must be a concurrent.futures.Executor, not {executor!r}")
+
+
+@overload
+def sync_to_async(
+    *,
+    thread_sensitive: bool = True,
+    executor: Executor | None = None,
+    context: contextvars.Context | None = None,
+) -> Callable[[Callable[_P, _R]], Callable[_P, Coroutine[Any, Any, _R]]]: ...
+@overload
+def sync_to_async(
+    func: Callable[_P, _R],
+    *,
+    thread_sensitive: bool = True,
+    executor: Executor | None = None,
+    context: contextvars.Context | None = None,
+) -> Callable[_P, Coroutine[Any, Any, _R]]: ...
+def sync_to_async(
+    func: Callable[_P, _R] | None = None,
+    *,
+    thread_sensitive: bool = True,
+    executor: Executor | None = None,
+    context: contextvars.Context | None = None,
+) -> (
+    Callable[[Callable[_P, _R]], Callable[_P, Coroutine[Any, Any, _R]]]
+    | Callable[_P, Coroutine[Any, Any, _R]]
+):
+    """Make a sync function awaitable: each call runs in a thread, away from the event loop.
+
+    As a function, or as a decorator with or without arguments::
+
+        rows = await sync_to_async(query)(user_id)
+
+        @sync_to_async(thread_sensitive=False)
+        def resize(image): ...
+
+    The function sees the caller's context variables and `sys.exc_info()`, and what it
+    changes in the former is there for the caller afterwards. Inside, `async_to_sync` runs
+    on the caller's event loop.
+
+    When the task that awaits is cancelled: a call that has not started never will; async
+    code that the function is blocked on is cancelled and may clean up; the function itself
+    is left to finish, its result dropped and its error logged to the logger "asgi_sync".
+
+    Parameters
+    - `func`: a callable that is not async.
+    - `thread_sensitive`: true, run it in the one thread for code that is bound to a thread:
+      the thread blocked in the outermost `async_to_sync` if there is one, else that of the
+      enclosing `ThreadSensitiveContext`, else one that the whole program shares. False, run
+      it in any thread of a pool.
+    - `executor`: a `concurrent.futures.Executor` to run it in, if not thread-sensitive.
+    - `context`: a `contextvars.Context` to run it in instead; nothing is copied back.
+
+    Returns a `SyncToAsync`, or for a call without `func` a decorator. Its coroutines run in
+    any event loop and raise what the function raises. RuntimeError, if the function raised
+    StopIteration, or if the call could never run: its thread is busy with code that the
+    call descends from and that cannot serve it, or its context has exited.
+
+    Raises TypeError if `func` is async or not callable, or if `executor` is given for a
+    thread-sensitive function or has no `submit`.
+
+    Builds on https://docs.python.org/3/library/asyncio-dev.html#running-blocking-code
+    """
+    if func is None:
+        return lambda func: SyncToAsync(
+            func, thread_sensitive=thread_sensitive, executor=executor, context=context
+        )
+    return SyncToAsync(
+        func, thread_sensitive=thread_sensitive, executor=executor, context=context
+    )

@@ -1,0 +1,198 @@
+"""Worker threads that are kept for the next job.
+
+Goal: no thread is started where an idle one can be had, and none is joined while
+somebody waits.
+
+Guarantees
+- A worker is leased by one holder at a time and runs its jobs in order.
+- Idle workers are reused last in, first out, so that those beyond the need time out.
+- A worker that was leased never times out; a job that was accepted runs.
+- A worker is a daemon thread, so that one that is stuck in user code cannot hold up the
+  end of the interpreter for ever; at exit all are told to stop and waited for, for at
+  most `EXIT_SECONDS`.
+
+States of a worker, and who changes them:
+
+| from    | to      | by                  | how                                            |
+|---------|---------|---------------------|------------------------------------------------|
+| (new)   | leased  | the leasing thread  | `lease` starts it                              |
+| leased  | idle    | the worker          | puts itself into `_idle`, after its last job    |
+| idle    | leased  | the leasing thread  | takes it out of `_idle`                        |
+| idle    | retired | the worker          | takes itself out of `_idle` after a time-out   |
+| any     | stopped | the exiting thread  | `stop`, under the worker's lock                |
+
+The two that compete for an idle worker each do so with one operation on the dict
+`_idle`, which is atomic with the global interpreter lock and without: who removes the
+entry has the worker. No lock is held, so `lease` may be called from a signal handler or
+from a finaliser.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+from asgi_sync import _lifecycle
+
+# How long an idle worker waits for another job. A guess: longer than the pause between
+# two requests of a busy server, short enough for a burst's threads to go soon.
+IDLE_SECONDS = 10.0
+
+# How long the end of the interpreter waits for jobs that still run. A guess: enough for a
+# database round trip, and less than the time after which supervisors send SIGKILL.
+EXIT_SECONDS = 5.0
+
+_NAME_WHEN_IDLE = "asgi-sync idle worker"
+
+
+class WorkItem:
+    """A call, and the future that gets its outcome."""
+
+    __slots__ = ("_args", "_func", "_kwargs", "future")
+
+    def __init__(
+        self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        self.future: Future[Any] = Future()
+        self._func = func
+        self._args = args
+        self._kwargs = kwargs
+
+    def run(self) -> None:
+        """Run the call in this thread, unless it was cancelled before."""
+        future = self.future
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            result = self._func(*self._args, **self._kwargs)
+        except BaseException as error:  # SystemExit and KeyboardInterrupt belong to the caller
+            future.set_exception(error)
+            # The error's traceback holds this frame: without this, a reference cycle.
+            self = future = None  # type: ignore[assignment]
+        else:
+            future.set_result(result)
+
+
+class _Released:
+    """Put into a worker's queue when its holder has no more jobs for it."""
+
+
+class _Stopped:
+    """Put into a worker's queue when it is to end."""
+
+
+_Order = Callable[[], None] | type[_Released] | type[_Stopped]
+
+
+class Worker:
+    """One thread that runs the jobs of its present holder, in order."""
+
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+        self._orders: queue.SimpleQueue[_Order] = queue.SimpleQueue()
+        self._closing = threading.Lock()
+        self._closed = False
+        self._process = _lifecycle.current_process()
+        self.thread = threading.Thread(target=self._run, name=_NAME_WHEN_IDLE, daemon=True)
+
+    def put(self, job: Callable[[], None]) -> bool:
+        """Have `job`, which must not raise, run after those before it; false if stopped."""
+        with self._closing:
+            if self._closed:
+                return False
+            self._orders.put(job)
+            return True
+
+    def release(self) -> None:
+        """Give the worker back; it is idle once the jobs before are done."""
+        self._orders.put(_Released)
+
+    def stop(self) -> None:
+        """End the thread after the jobs that it has."""
+        with self._closing:
+            self._closed = True
+            self._orders.put(_Stopped)
+
+    def _run(self) -> None:
+        while True:
+            order = self._orders.get()
+            if order is _Released:
+                order = self._wait_for_holder()
+            if order is _Stopped:
+                break
+            order()
+            # Or the queue's wait would keep the job and all that it refers to.
+            del order
+            if self._process is not _lifecycle.current_process():
+                # The job has forked, this is the child, and nobody has more jobs for it.
+                return
+        self._workers.forget(self)
+
+    def _wait_for_holder(self) -> _Order:
+        self.thread.name = _NAME_WHEN_IDLE
+        self._workers.add_idle(self)
+        while True:
+            try:
+                return self._orders.get(timeout=IDLE_SECONDS)
+            except queue.Empty:
+                # If somebody else has taken the worker out of the idle ones, an order
+                # for it is on its way.
+                if self._workers.remove_idle(self):
+                    return _Stopped
+
+
+class Workers:
+    """All worker threads of a process: leased, or idle and waiting for a holder."""
+
+    def __init__(self) -> None:
+        self._forget_all()
+
+    def lease(self, name: str) -> Worker:
+        """A worker for the caller alone, called `name` until it is released.
+
+        Raises RuntimeError where no thread can be started.
+        """
+        try:
+            # One operation: a look before it could find a worker that is gone after it.
+            worker, _ = self._idle.popitem()
+        except KeyError:
+            worker = Worker(self)
+            worker.thread.name = name
+            self._all[worker] = None
+            worker.thread.start()
+        else:
+            worker.thread.name = name
+        return worker
+
+    def add_idle(self, worker: Worker) -> None:
+        self._idle[worker] = None
+
+    def remove_idle(self, worker: Worker) -> bool:
+        """Take `worker` out of the idle ones; false if another thread already has."""
+        return self._idle.pop(worker, self) is not self
+
+    def forget(self, worker: Worker) -> None:
+        self._all.pop(worker, None)
+
+    def stop(self, seconds: float = EXIT_SECONDS) -> None:
+        """Stop all workers, and wait that long for those that still run a job."""
+        self._idle.clear()
+        workers = list(self._all)
+        for worker in workers:
+            worker.stop()
+        deadline = time.monotonic() + seconds
+        for worker in workers:
+            worker.thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _forget_all(self) -> None:
+        self._idle: dict[Worker, None] = {}
+        self._all: dict[Worker, None] = {}
+
+
+workers = Workers()
+_lifecycle.on_fork(workers._forget_all)
+_lifecycle.on_exit(workers.stop)
