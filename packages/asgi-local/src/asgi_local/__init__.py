@@ -1,1 +1,6 @@
-"""Not yet."""
+"""A threading.local for threads and tasks that follows code across the sync/async bridge."""
+
+from asgi_local.__about__ import __version__
+from asgi_local._local import Local
+
+__all__ = ["Local", "__version__"]

@@ -1,0 +1,5 @@
+"""`Local`, from asgi-local."""
+
+from asgi_local import Local
+
+__all__ = ["Local"]

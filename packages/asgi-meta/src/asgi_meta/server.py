@@ -1,0 +1,5 @@
+"""The stateless server, from asgi-server."""
+
+from asgi_server import StatelessServer
+
+__all__ = ["StatelessServer"]
