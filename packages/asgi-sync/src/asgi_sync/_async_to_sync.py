@@ -50,7 +50,7 @@ class AsyncToSync(Generic[_P, _R]):
         if hasattr(awaitable, "__self__"):
             self.__self__ = awaitable.__self__
 
-    def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+    def __call__(self, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
         __traceback_hide__ = True
         _refuse_running_loop()
         awaitable = self.awaitable(*args, **kwargs)

@@ -103,8 +103,9 @@ class AsyncSide(Generic[_R]):
         return True
 
     def _start(self, loop: AbstractEventLoop) -> None:
-        # The handle keeps the task: an event loop refers to its tasks weakly.
-        loop.create_task(self._run_and_publish())
+        # Event loops refer to tasks weakly: until its first step the task is kept by the
+        # call of that step, which is scheduled, and from then on by the cancel handle.
+        _ = loop.create_task(self._run_and_publish())
 
     async def _run_and_publish(self) -> None:
         try:

@@ -77,7 +77,7 @@ class SyncToAsync(Generic[_P, _R]):
         if hasattr(func, "__self__"):
             self.__self__ = func.__self__
 
-    async def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+    async def __call__(self, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
         __traceback_hide__ = True
         loop = asyncio.get_running_loop()
         call = SyncCall(innermost.get(), describe(self.func), loop, self._thread_sensitive)

@@ -178,13 +178,13 @@ class Workers:
     def forget(self, worker: Worker) -> None:
         self._all.pop(worker, None)
 
-    def stop(self, seconds: float = EXIT_SECONDS) -> None:
-        """Stop all workers, and wait that long for those that still run a job."""
+    def stop(self) -> None:
+        """Stop all workers, and wait `EXIT_SECONDS` for those that still run a job."""
         self._idle.clear()
         workers = list(self._all)
         for worker in workers:
             worker.stop()
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + EXIT_SECONDS
         for worker in workers:
             worker.thread.join(max(0.0, deadline - time.monotonic()))
 

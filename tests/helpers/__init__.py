@@ -1,0 +1,1 @@
+"""What several tests need: child processes with a limit, and observations of threads."""
