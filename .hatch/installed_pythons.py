@@ -21,5 +21,9 @@ class InstalledPythons(EnvironmentCollectorInterface):
         running = f"{sys.version_info.major}.{sys.version_info.minor}"
         for environment in config.values():
             version = environment.get("python", "")
-            if version and version != running and get_interpreter(version, (), env=os.environ) is None:
+            if (
+                version
+                and version != running
+                and get_interpreter(version, (), env=os.environ) is None
+            ):
                 environment["python"] = f"{version} (not installed)"

@@ -1,0 +1,82 @@
+"""What type checkers know of servers, of the communicator, and of ASGI messages."""
+
+from collections.abc import Iterable
+from typing import Any, assert_type
+
+from asgi_server import StatelessServer
+from asgi_server.compatibility import guarantee_single_callable, is_double_callable
+from asgi_server.testing import ApplicationCommunicator
+from asgi_server.typing import (
+    ASGI3Application,
+    ASGIReceiveCallable,
+    ASGIReceiveEvent,
+    ASGISendCallable,
+    HTTPRequestEvent,
+    HTTPResponseBodyEvent,
+    HTTPResponseStartEvent,
+    Scope,
+)
+
+# Applications
+
+
+async def hello(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    if scope["type"] != "http":
+        return
+    assert_type(scope["path"], str)
+    assert_type(scope["headers"], Iterable[tuple[bytes, bytes]])
+
+    request = await receive()
+    if request["type"] == "http.request":
+        assert_type(request["body"], bytes)
+
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"x-y", b"z")]})
+    await send({"type": "http.response.body", "body": b"hello", "more_body": False})
+
+    await send({"type": "http.response.start"})  # type: ignore[misc, arg-type]
+
+
+application: ASGI3Application = hello
+
+# Events: keys that the specification makes optional may be left out.
+
+minimal_request: HTTPRequestEvent = {"type": "http.request"}
+full_request: HTTPRequestEvent = {"type": "http.request", "body": b"x", "more_body": True}
+minimal_start: HTTPResponseStartEvent = {"type": "http.response.start", "status": 200}
+minimal_body: HTTPResponseBodyEvent = {"type": "http.response.body"}
+received: ASGIReceiveEvent = {"type": "http.disconnect"}
+
+no_status: HTTPResponseStartEvent = {"type": "http.response.start"}  # type: ignore[typeddict-item]
+text_body: HTTPRequestEvent = {"type": "http.request", "body": "x"}  # type: ignore[typeddict-item]
+
+# Servers
+
+
+class Server(StatelessServer):
+    async def handle(self) -> None:
+        queue = self.get_or_create_application_instance("one", {"type": "test"})
+        await queue.put({"type": "say"})
+
+    async def application_send(self, scope: Any, message: Any) -> None:
+        assert_type(self.max_applications, int)
+
+
+def run_server() -> None:
+    server = Server(hello, max_applications=10)
+    assert_type(server.run(), None)
+    Server(hello, max_applications="10")  # type: ignore[arg-type]
+
+
+# Helpers
+
+
+async def through_the_communicator() -> None:
+    communicator = ApplicationCommunicator(hello, {"type": "http"})
+    await communicator.send_input({"type": "http.request"})
+    assert_type(await communicator.receive_nothing(timeout=0.1), bool)
+    await communicator.wait(timeout=1)
+
+
+def of_either_kind() -> None:
+    assert_type(is_double_callable(hello), bool)
+    guarantee_single_callable(hello)
