@@ -11,6 +11,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 import pytest
+
 from asgi_sync import AsyncToSync, async_to_sync, iscoroutinefunction, sync_to_async
 from asgi_sync._workers import workers
 

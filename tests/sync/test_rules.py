@@ -29,6 +29,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from helpers.children import interrupt_python_once_ready, run_python
+
 from asgi_sync import (
     SyncToAsync,
     ThreadSensitiveContext,
@@ -36,8 +38,6 @@ from asgi_sync import (
     current_thread_executor,
     sync_to_async,
 )
-
-from helpers.children import interrupt_python_once_ready, run_python
 
 this_thread = threading.get_ident
 thread_of_sync_code = sync_to_async(threading.get_ident)
@@ -222,9 +222,7 @@ def test_r3_a_parent_loop_that_has_stopped_is_not_used() -> None:
 @each_way_to_call
 @pytest.mark.parametrize("thread_sensitive", [True, False])
 @pytest.mark.asyncio
-async def test_r4_a_thread_blocked_below_the_loop_serves(
-    call: Way, thread_sensitive: bool
-) -> None:
+async def test_r4_a_thread_blocked_below_the_loop_serves(call: Way, thread_sensitive: bool) -> None:
     def middle() -> tuple[int, int]:
         return this_thread(), async_to_sync(call)()
 

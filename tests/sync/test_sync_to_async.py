@@ -12,6 +12,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
+
 from asgi_sync import (
     SyncToAsync,
     ThreadSensitiveContext,

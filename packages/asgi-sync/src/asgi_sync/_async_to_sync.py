@@ -54,15 +54,17 @@ class AsyncToSync(Generic[_P, _R]):
         __traceback_hide__ = True
         _refuse_running_loop()
         awaitable = self.awaitable(*args, **kwargs)
-        with blocked_call(describe(self.awaitable), sensitive_executor) as record:
-            side = AsyncSide(record, awaitable, sys.exc_info()[1])
-            # Nothing that this frame holds from here on refers to the arguments.
-            del awaitable, args, kwargs
-            try:
+        side: AsyncSide[_R] | None = None
+        try:
+            with blocked_call(describe(self.awaitable), sensitive_executor) as record:
+                side = AsyncSide(record, awaitable, sys.exc_info()[1])
+                # Nothing that this frame holds from here on refers to the arguments.
+                del awaitable, args, kwargs
                 wait_until_ended(record, self._start(side))
-            except BaseException as interrupt:
-                _keep_error(side, interrupt)
-                raise
+        except BaseException as interrupt:
+            if side is not None:
+                side.show_error_in(interrupt)
+            raise
         bring_back(side.context)
         try:
             return side.take_result()
@@ -114,13 +116,6 @@ def _running_parent_loop(record: BlockedCall) -> AbstractEventLoop | None:
     """The event loop of the `sync_to_async` call that this thread is inside of."""
     loop = None if record.caller is None else record.caller.loop
     return loop if loop is not None and loop.is_running() else None
-
-
-def _keep_error(side: AsyncSide[Any], interrupt: BaseException) -> None:
-    """Show an error of the interrupted async code, which nobody else hears of."""
-    error = side.take_error()
-    if error is not None and not isinstance(error, asyncio.CancelledError):
-        interrupt.__context__ = error
 
 
 @overload

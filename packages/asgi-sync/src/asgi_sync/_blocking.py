@@ -11,8 +11,8 @@ from typing import TypeAlias
 
 from asgi_sync._executors import thread_is_blocked
 from asgi_sync._frames import BlockedCall, Record, SyncCall, innermost, this_thread
+from asgi_sync._interrupts import interrupts_cancel
 from asgi_sync.current_thread_executor import CurrentThreadExecutor
-
 
 FindExecutor: TypeAlias = Callable[[Record | None, AbstractEventLoop | None, str], Executor]
 
@@ -39,36 +39,44 @@ def blocked_call(name: str, find_executor: FindExecutor) -> Iterator[BlockedCall
 
     The outermost one on a thread that serves nobody yet makes the executor for it, and
     closes it at the end; a call left in it goes where `find_executor` says.
+
+    Raises KeyboardInterrupt at the end if Ctrl-C was pressed meanwhile.
     """
     above, serving = this_thread.record, this_thread.executor
     caller = above if isinstance(above, SyncCall) and above.is_open else None
     executor = CurrentThreadExecutor() if serving is None else serving
     record = BlockedCall(record_here(), name, executor, caller)
     this_thread.record, this_thread.executor = record, executor
+    in_call, executor.in_call = executor.in_call, False
     if caller is not None:
         caller.waits_in = record
     try:
-        with thread_is_blocked():
+        with interrupts_cancel(), thread_is_blocked():
             yield record
     finally:
         if caller is not None:
             caller.waits_in = None
         this_thread.record, this_thread.executor = above, serving
+        executor.in_call = in_call
         record.close()
         if serving is None:
             executor.close(functools.partial(find_executor, record.parent, None, name))
+        if record.interrupts:
+            # Only now is Ctrl-C somebody else's to note.
+            raise KeyboardInterrupt
 
 
 def wait_until_ended(record: BlockedCall, while_idle: Callable[[], None] | None = None) -> None:
     """Serve others in this thread until the call has ended on its event loop.
 
-    An interrupt (KeyboardInterrupt, or what a signal handler raises) cancels the async
-    code first and lets it clean up, then propagates (rule R10). A second one does not
-    wait for that.
+    Ctrl-C has cancelled the async code, which is waited for; a second one ends the wait,
+    and `blocked_call` raises KeyboardInterrupt (rule R10). Any other exception that a
+    signal handler raises here cancels, waits, and propagates.
     """
     executor = record.executor
+    record.ended.add_done_callback(executor.wake)
     try:
-        executor.serve_until(record.ended, while_idle)
+        executor.serve_until(lambda: record.ended.done() or record.interrupts > 1, while_idle)
     except LoopStoppedError:
         # Should the loop be run again, the call is not to go on behind our back.
         record.cancel_handle.cancel()
@@ -78,7 +86,7 @@ def wait_until_ended(record: BlockedCall, while_idle: Callable[[], None] | None 
             # A forked child: there is nothing here that could be cancelled.
             raise
         record.cancel_handle.cancel()
-        executor.serve_until(record.ended, while_idle)
+        executor.serve_until(record.ended.done, while_idle)
         raise
 
 

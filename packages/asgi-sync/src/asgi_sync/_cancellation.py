@@ -22,9 +22,16 @@ import threading
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, Protocol
 
 logger = logging.getLogger("asgi_sync")
+
+
+class HasEnd(Protocol):
+    """A future of any kind, as far as waiting for it goes."""
+
+    def done(self) -> bool: ...
+    def add_done_callback(self, fn: Callable[[Any], None], /) -> object: ...
 
 
 class CancelHandle:
@@ -37,7 +44,8 @@ class CancelHandle:
     __slots__ = ("_lock", "_loop", "_requested", "_task")
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # Re-entrant: a signal handler may cancel in the midst of a cancel.
+        self._lock = threading.RLock()
         self._task: asyncio.Task[Any] | None = None
         self._loop: AbstractEventLoop | None = None
         self._requested = False
@@ -75,13 +83,13 @@ class CancelHandle:
 
 
 async def wait_for_call(
-    future: Future[Any], name: str, cancel_inner: Callable[[], Future[Any] | None]
+    future: Future[Any], name: str, cancel_inner: Callable[[], HasEnd | None]
 ) -> None:
     """Wait in a task until a sync function in some thread has ended.
 
     `future` gets the function's outcome, which is the caller's to take. `cancel_inner`
-    cancels the async code that the function is blocked on, if any, and returns the future
-    that is done when that has ended. Raises RuntimeError if the function was never run.
+    cancels the async code that the function is blocked on, if any, and returns what is
+    done when that has ended. Raises RuntimeError if the function was never run.
     """
     try:
         await _until_done(future)
@@ -97,7 +105,7 @@ async def wait_for_call(
 
 
 async def _abandon(
-    future: Future[Any], name: str, cancel_inner: Callable[[], Future[Any] | None]
+    future: Future[Any], name: str, cancel_inner: Callable[[], HasEnd | None]
 ) -> None:
     """Leave a call to itself after its caller was cancelled, as the top of the file says."""
     _drop(future, name)
@@ -109,7 +117,7 @@ async def _abandon(
             cancel_inner()
 
 
-async def _until_done(future: Future[Any]) -> None:
+async def _until_done(future: HasEnd) -> None:
     loop = asyncio.get_running_loop()
     waiter: asyncio.Future[None] = loop.create_future()
     future.add_done_callback(functools.partial(_wake_threadsafe, loop, waiter))
@@ -117,7 +125,7 @@ async def _until_done(future: Future[Any]) -> None:
 
 
 def _wake_threadsafe(
-    loop: AbstractEventLoop, waiter: asyncio.Future[None], future: Future[Any]
+    loop: AbstractEventLoop, waiter: asyncio.Future[None], future: HasEnd
 ) -> None:
     try:
         loop.call_soon_threadsafe(_wake, waiter)
@@ -125,7 +133,7 @@ def _wake_threadsafe(
         # The loop closed with the waiting task still in it. The task can never go on, so
         # an error has nobody else to go to. (A task that was cancelled has asked for the
         # report itself, in `_drop`.)
-        if not waiter.cancelled():
+        if isinstance(future, Future) and not waiter.cancelled():
             _report_error("a call whose event loop has closed", future)
 
 

@@ -26,14 +26,48 @@ from __future__ import annotations
 
 import threading
 from asyncio import AbstractEventLoop
-from collections.abc import Iterator
-from concurrent.futures import Executor, Future
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 from asgi_sync import _lifecycle
 from asgi_sync._cancellation import CancelHandle
 from asgi_sync.current_thread_executor import CurrentThreadExecutor
+
+
+class Ending:
+    """The moment at which something has ended: set once, by any thread.
+
+    Like `concurrent.futures.Future`, but signal-safe. The lock of a future is a Python
+    object: a KeyboardInterrupt between its acquisition and the `with` block leaves it
+    locked, and then the thread that would set the future hangs.
+    """
+
+    __slots__ = ("_callbacks", "_done", "_lock")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._done = False
+        self._callbacks: list[Callable[[Ending], None]] = []
+
+    def done(self) -> bool:
+        return self._done
+
+    def add_done_callback(self, callback: Callable[[Ending], None]) -> None:
+        """Call `callback` in the thread that sets it, or now if it is set already."""
+        with self._lock:
+            if not self._done:
+                self._callbacks.append(callback)
+                return
+        callback(self)
+
+    def set(self) -> None:
+        with self._lock:
+            self._done = True
+            callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback(self)
 
 
 class Record:
@@ -96,7 +130,7 @@ class BlockedCall(Record):
     last, when all that the waiting thread reads is there.
     """
 
-    __slots__ = ("caller", "cancel_handle", "ended", "executor", "own_loop")
+    __slots__ = ("caller", "cancel_handle", "ended", "executor", "interrupts", "own_loop")
 
     def __init__(
         self,
@@ -110,7 +144,9 @@ class BlockedCall(Record):
         # The sync function that this thread is inside of and that makes the call.
         self.caller = caller
         self.cancel_handle = CancelHandle()
-        self.ended: Future[None] = Future()
+        self.ended = Ending()
+        # How often Ctrl-C was pressed while the thread waited.
+        self.interrupts = 0
         # The identity of the event loop that is driven for this call, if it is no other's.
         self.own_loop: object = None
 

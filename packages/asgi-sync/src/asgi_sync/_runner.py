@@ -74,16 +74,11 @@ class AsyncSide(Generic[_R]):
     def publish(self) -> None:
         """Tell the waiting thread that the outcome is there: the last thing done here."""
         self._handled_error = None
-        self.record.ended.set_result(None)
-
-    def take_error(self) -> BaseException | None:
-        """The error that the awaitable ended with, once it has; it is forgotten here."""
-        error, self._error = self._error, None
-        return error
+        self.record.ended.set()
 
     def take_result(self) -> _R:
         """Return what the awaitable returned, or raise what it raised."""
-        error = self.take_error()
+        error, self._error = self._error, None
         if error is None:
             result: _R = self._result
             self._result = None
@@ -93,6 +88,15 @@ class AsyncSide(Generic[_R]):
         finally:
             # The error's traceback holds this frame, which must not hold the error.
             del error
+
+    def show_error_in(self, interrupt: BaseException) -> None:
+        """Make the error of async code that was interrupted the context of the interrupt.
+
+        Nobody else would hear of it.
+        """
+        error, self._error = self._error, None
+        if error is not None and not isinstance(error, asyncio.CancelledError):
+            interrupt.__context__ = error
 
     def start_on(self, loop: AbstractEventLoop) -> bool:
         """Start it on a loop that another thread runs; false if the loop has closed."""

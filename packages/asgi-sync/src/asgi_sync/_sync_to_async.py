@@ -19,7 +19,7 @@ from asgi_sync._callables import describe, markcoroutinefunction, require_sync_c
 from asgi_sync._cancellation import wait_for_call
 from asgi_sync._context import Crossing, ExcInfo, bring_back, call_while_handling
 from asgi_sync._executors import SerialExecutor, any_thread_executor
-from asgi_sync._frames import Record, SensitiveScope, SyncCall, innermost, thread_inside
+from asgi_sync._frames import Ending, Record, SensitiveScope, SyncCall, innermost, thread_inside
 from asgi_sync._thread_contexts import thread_sensitive_context
 
 __all__ = ["SyncToAsync", "sync_to_async"]
@@ -166,9 +166,7 @@ class SyncToAsync(Generic[_P, _R]):
         return any_thread_executor if self._executor is None else self._executor
 
 
-def sensitive_executor(
-    start: Record | None, loop: AbstractEventLoop | None, name: str
-) -> Executor:
+def sensitive_executor(start: Record | None, loop: AbstractEventLoop | None, name: str) -> Executor:
     """The executor for a thread-sensitive call of `name`; see `_affinity` for the rules.
 
     Raises RuntimeError where the call could never run.
@@ -209,7 +207,7 @@ def _executor_kept_by(loop: AbstractEventLoop) -> SerialExecutor:
     return executor
 
 
-def _cancel_inner(call: SyncCall) -> Future[None] | None:
+def _cancel_inner(call: SyncCall) -> Ending | None:
     inner = call.waits_in
     if inner is None:
         return None
@@ -291,6 +289,4 @@ def sync_to_async(
         return lambda func: SyncToAsync(
             func, thread_sensitive=thread_sensitive, executor=executor, context=context
         )
-    return SyncToAsync(
-        func, thread_sensitive=thread_sensitive, executor=executor, context=context
-    )
+    return SyncToAsync(func, thread_sensitive=thread_sensitive, executor=executor, context=context)

@@ -98,6 +98,5 @@ class ThreadSensitiveContext:
 def _has_thread_already(record: Record | None) -> bool:
     """Whether a context or a blocked thread above would take the calls made here."""
     return any(
-        isinstance(above, BlockedCall | SensitiveScope) and above.is_open
-        for above in chain(record)
+        isinstance(above, BlockedCall | SensitiveScope) and above.is_open for above in chain(record)
     )

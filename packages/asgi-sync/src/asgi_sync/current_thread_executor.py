@@ -52,6 +52,9 @@ class CurrentThreadExecutor(Executor):
         self._process = _lifecycle.current_process()
         self._closing = threading.Lock()
         self._closed = False
+        # Whether a submitted call is on top of the owning thread's stack, rather than the
+        # bridge's own code, which no interrupt may break into. For that thread alone.
+        self.in_call = False
         # None wakes the thread, to see whether what it waits for has come.
         self._items: queue.SimpleQueue[WorkItem | None] = queue.SimpleQueue()
 
@@ -62,52 +65,66 @@ class CurrentThreadExecutor(Executor):
         thread, which could then never come to run it, or when the executor has closed
         and none takes over.
         """
-        if threading.get_ident() == self._thread:
+        if threading.get_ident() == self._thread and not self._closed:
             raise RuntimeError("You cannot submit onto CurrentThreadExecutor from its own thread")
-        item = WorkItem(fn, args, kwargs)
-        with self._closing:
-            if not self._closed:
-                self._items.put(item)
-                return item.future
-        if self._old_executor is None:
+        item = WorkItem(self._call, (fn, args, kwargs), {})
+        if not self._accept(item):
             raise RuntimeError("CurrentThreadExecutor already quit or is broken")
-        return self._old_executor.submit(fn, *args, **kwargs)
+        return item.future
 
     def run_until_future(self, future: Future[Any]) -> None:
         """Run submitted calls in this thread until `future` is done, then close.
 
         Raises RuntimeError in a thread other than the one that made the executor.
         """
+        future.add_done_callback(self.wake)
         try:
-            self.serve_until(future)
+            self.serve_until(future.done)
         finally:
             self.close()
 
     def serve_until(
-        self, future: Future[Any], while_idle: Callable[[], None] | None = None
+        self, enough: Callable[[], bool], while_idle: Callable[[], None] | None = None
     ) -> None:
-        """Run submitted calls in this thread until `future` is done, and stay open.
+        """Run submitted calls in this thread until `enough()`, and stay open.
 
-        `while_idle` is called every `IDLE_CHECK_SECONDS` in which nothing came, and may
-        raise to end the wait.
+        `enough` is asked after each call and after each `wake`. `while_idle` is called
+        every `IDLE_CHECK_SECONDS` in which nothing came, and may raise to end the wait.
 
         Raises RuntimeError in a thread that does not own the executor, and in a child
-        process that was forked by one of the calls: nobody completes `future` there.
+        process that was forked by one of the calls: what it waits for never comes there.
         """
         if threading.get_ident() != self._thread:
             raise RuntimeError("CurrentThreadExecutor can only be run by the thread that made it")
-        future.add_done_callback(self._wake)
-        while not future.done():
+        while not enough():
             item = self._next_item(while_idle)
             if item is not None:
                 item.run()
                 del item
-            if self._process is not _lifecycle.current_process():
-                raise RuntimeError(
-                    "This process was forked while its thread waited in async_to_sync; the"
-                    " call it waits for goes on in the parent process only."
-                    " End a forked child with os._exit()."
-                )
+            self._refuse_forked_child()
+
+    def wake(self, _: object = None) -> None:
+        """Have the waiting thread ask whether it is enough. Thread- and signal-safe."""
+        self._items.put(None)
+
+    def _call(
+        self, fn: Callable[..., _R], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> _R:
+        in_call, self.in_call = self.in_call, True
+        try:
+            return fn(*args, **kwargs)
+        finally:
+            self.in_call = in_call
+            # An error's traceback holds this frame, and with it what it refers to.
+            del fn, args, kwargs
+
+    def _refuse_forked_child(self) -> None:
+        if self._process is not _lifecycle.current_process():
+            raise RuntimeError(
+                "This process was forked while its thread waited in async_to_sync; the call it"
+                " waits for goes on in the parent process only."
+                " End a forked child with os._exit()."
+            )
 
     def _next_item(self, while_idle: Callable[[], None] | None) -> WorkItem | None:
         if while_idle is None and _CTRL_C_ENDS_A_WAIT:
@@ -126,7 +143,13 @@ class CurrentThreadExecutor(Executor):
                 self._old_executor = _OnFirstUse(successor)
             self._closed = True
         for item in self._take_all():
-            self._pass_on(item)
+            try:
+                passed_on = self._pass_on(item)
+            except RuntimeError:
+                # It has shut down; whoever waits is told that the call was dropped.
+                passed_on = False
+            if not passed_on:
+                item.future.cancel()
 
     def _take_all(self) -> list[WorkItem]:
         left = []
@@ -135,14 +158,23 @@ class CurrentThreadExecutor(Executor):
                 left.append(item)
         return left
 
-    def _pass_on(self, item: WorkItem) -> None:
-        if self._old_executor is None:
-            item.future.cancel()
-        elif not item.future.cancelled():
-            self._old_executor.submit(item.run)
+    def _accept(self, item: WorkItem) -> bool:
+        with self._closing:
+            if not self._closed:
+                self._items.put(item)
+                return True
+        return self._pass_on(item)
 
-    def _wake(self, future: Future[Any]) -> None:
-        self._items.put(None)
+    def _pass_on(self, item: WorkItem) -> bool:
+        """Give a call to what takes over; false if nothing does."""
+        old_executor = self._old_executor
+        if old_executor is None:
+            return False
+        if isinstance(old_executor, CurrentThreadExecutor):
+            # Not with `submit`, which this very thread may not use if it owns both.
+            return old_executor._accept(item)
+        old_executor.submit(item.run)
+        return True
 
 
 class _OnFirstUse(Executor):

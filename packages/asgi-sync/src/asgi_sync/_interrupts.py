@@ -1,0 +1,59 @@
+"""Ctrl-C in a thread that waits in `async_to_sync` (rule R10).
+
+Python turns SIGINT into a KeyboardInterrupt at whatever instruction the main thread has
+come to. In code that hands work between threads that may be the one at which a lock has
+been taken and nobody yet sees to its release, or an item is in no queue any more, and
+then another thread waits for ever. No `try` can help that.
+
+So while the main thread waits for async code, SIGINT goes to a handler of our own, as
+`asyncio.Runner` does: in the waiting code it makes a note and cancels the async code, and
+the wait raises KeyboardInterrupt once that has cleaned up. Only where a call is being
+served, so in somebody else's code, it raises as usual; there the outcome of the call
+takes it to the async code that waits for it.
+
+A handler that the program has installed itself is left alone.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from asgi_sync._frames import BlockedCall, this_thread
+
+
+@contextmanager
+def interrupts_cancel() -> Iterator[None]:
+    """While this thread is in a call, have Ctrl-C cancel it, if it may."""
+    if not _is_ours_to_handle():
+        yield
+        return
+    signal.signal(signal.SIGINT, _cancel_or_interrupt)
+    try:
+        yield
+    finally:
+        # The program may have installed a handler meanwhile, in a call that was served.
+        if signal.getsignal(signal.SIGINT) is _cancel_or_interrupt:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _is_ours_to_handle() -> bool:
+    return (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )
+
+
+def _cancel_or_interrupt(signum: int, frame: FrameType | None) -> None:
+    record, executor = this_thread.record, this_thread.executor
+    in_wait = isinstance(record, BlockedCall) and executor is not None and not executor.in_call
+    if not in_wait or not isinstance(record, BlockedCall):
+        signal.default_int_handler(signum, frame)
+    record.interrupts += 1
+    if record.interrupts == 1:
+        record.cancel_handle.cancel()
+    else:
+        record.executor.wake()

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import pytest
+
+from asgi_sync import async_to_sync, current_lineage, ensure_lineage, sync_to_async
+
+R = TypeVar("R")
+
+
+def in_new_context(function: Callable[[], R]) -> R:
+    return contextvars.Context().run(function)
+
+
+def in_another_thread(function: Callable[[], R]) -> R:
+    with ThreadPoolExecutor(1) as executor:
+        return executor.submit(function).result()
+
+
+def test_code_that_never_asked_for_one_has_no_lineage() -> None:
+    assert in_new_context(current_lineage) is None
+
+
+def test_once_begun_it_stays_the_same() -> None:
+    lineage = ensure_lineage()
+    assert ensure_lineage() is lineage
+    assert current_lineage() is lineage
+
+
+@pytest.mark.parametrize("thread_sensitive", [True, False])
+@pytest.mark.asyncio
+async def test_it_crosses_to_sync_code_and_back(thread_sensitive: bool) -> None:
+    lineage = ensure_lineage()
+    assert await sync_to_async(current_lineage, thread_sensitive=thread_sensitive)() is lineage
+    assert current_lineage() is lineage
+
+
+@pytest.mark.asyncio
+async def test_one_that_began_in_sync_code_is_the_callers_afterwards() -> None:
+    async def task() -> None:
+        lineage = await sync_to_async(ensure_lineage)()
+        assert current_lineage() is lineage
+
+    await asyncio.get_running_loop().create_task(task(), context=contextvars.Context())
+
+
+def test_it_crosses_to_async_code_and_back() -> None:
+    async def seen() -> object:
+        return current_lineage()
+
+    lineage = ensure_lineage()
+    assert async_to_sync(seen)() is lineage
+    assert current_lineage() is lineage
+
+
+@pytest.mark.asyncio
+async def test_tasks_inherit_it() -> None:
+    async def seen() -> object:
+        return current_lineage()
+
+    lineage = ensure_lineage()
+    assert await asyncio.create_task(seen()) is lineage
+
+
+def test_a_context_run_in_another_thread_shows_none() -> None:
+    ensure_lineage()
+    assert in_another_thread(lambda: None) is None
+    context = contextvars.copy_context()
+    assert in_another_thread(lambda: context.run(current_lineage)) is None
+
+
+@pytest.mark.asyncio
+async def test_asyncio_to_thread_shows_none() -> None:
+    ensure_lineage()
+    assert await asyncio.to_thread(current_lineage) is None
+
+
+def test_a_thread_with_the_ident_of_one_that_has_ended_is_another() -> None:
+    """Idents are reused at once on most platforms; the test looks for such a pair."""
+    contexts: dict[int, contextvars.Context] = {}
+
+    def begin() -> None:
+        ensure_lineage()
+        contexts[threading.get_ident()] = contextvars.copy_context()
+
+    def look() -> None:
+        if (context := contexts.get(threading.get_ident())) is not None:
+            seen.append(context.run(current_lineage))
+
+    seen: list[object] = []
+    for target in (begin, look) * 20:
+        thread = threading.Thread(target=target)
+        thread.start()
+        thread.join()
+    if not seen:
+        pytest.skip("no ident was reused")
+    assert set(seen) == {None}
+
+
+def test_a_loop_that_moves_to_another_thread_keeps_its_tasks_lineage() -> None:
+    loop, proceed = asyncio.new_event_loop(), asyncio.Event()
+
+    async def task() -> bool:
+        lineage = ensure_lineage()
+        await proceed.wait()
+        return current_lineage() is lineage
+
+    running = loop.create_task(task(), context=contextvars.Context())
+    try:
+        loop.run_until_complete(asyncio.sleep(0))
+        proceed.set()
+        assert in_another_thread(lambda: loop.run_until_complete(running))
+    finally:
+        loop.close()
+
+
+@pytest.mark.asyncio
+async def test_a_given_context_keeps_its_own() -> None:
+    context = contextvars.copy_context()
+    theirs = context.run(ensure_lineage)
+    ours = ensure_lineage()
+    assert await sync_to_async(current_lineage, context=context)() is theirs
+    assert context.run(current_lineage) is theirs
+    assert current_lineage() is ours
+
+
+def test_where_it_was_merely_inherited_a_new_one_can_begin() -> None:
+    inherited = ensure_lineage()
+
+    def begins() -> bool:
+        return ensure_lineage() is not inherited and current_lineage() is ensure_lineage()
+
+    context = contextvars.copy_context()
+    assert in_another_thread(lambda: context.run(begins))
+    assert current_lineage() is inherited
