@@ -710,7 +710,7 @@ def test_r8_a_parent_loop_that_stops_while_a_thread_waits_for_it(
 
 @pytest.mark.asyncio
 async def test_r8_stop_iteration_becomes_an_error_that_a_coroutine_can_raise() -> None:
-    with pytest.raises(RuntimeError, match="StopIteration") as caught:
+    with pytest.raises(RuntimeError, match="<lambda> raised StopIteration") as caught:
         await sync_to_async(lambda: next(iter([])))()
     assert isinstance(caught.value.__cause__, StopIteration)
 

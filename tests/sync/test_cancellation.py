@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+from asgi_sync._cancellation import CancelHandle
+
+
+@pytest.mark.asyncio
+async def test_a_cancel_reaches_the_task_from_any_thread() -> None:
+    handle = CancelHandle()
+    task = asyncio.create_task(asyncio.Event().wait())
+    assert handle.attach(task)
+    await asyncio.to_thread(handle.cancel)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+@pytest.mark.asyncio
+async def test_a_cancel_before_there_is_a_task_is_known_when_there_is_one() -> None:
+    handle = CancelHandle()
+    handle.cancel()
+    task = asyncio.create_task(asyncio.sleep(0))
+    assert not handle.attach(task)
+    await task
+
+
+@pytest.mark.asyncio
+async def test_each_cancel_is_passed_on() -> None:
+    handle, cancels = CancelHandle(), []
+
+    async def stubborn() -> None:
+        for attempt in range(2):
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                cancels.append(attempt)
+
+    task = asyncio.create_task(stubborn())
+    handle.attach(task)
+    await asyncio.sleep(0)
+    handle.cancel()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    handle.cancel()
+    await task
+    assert cancels == [0, 1]
+
+
+@pytest.mark.asyncio
+async def test_after_the_work_is_done_a_cancel_that_is_under_way_is_dropped() -> None:
+    handle = CancelHandle()
+
+    async def work() -> str:
+        task = asyncio.current_task()
+        assert task is not None
+        handle.attach(task)
+        handle.cancel()
+        handle.detach()
+        await asyncio.sleep(0)
+        return "not cancelled"
+
+    assert await asyncio.create_task(work()) == "not cancelled"
+
+
+def test_a_cancel_for_a_loop_that_has_closed_is_dropped() -> None:
+    handle, loop = CancelHandle(), asyncio.new_event_loop()
+
+    async def work() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        handle.attach(task)
+
+    loop.run_until_complete(work())
+    loop.close()
+    handle.cancel()
+
+
+def test_a_signal_handler_may_cancel_while_its_thread_does() -> None:
+    handle, done = CancelHandle(), threading.Event()
+
+    def thread() -> None:
+        with handle._lock:
+            handle.cancel()
+        done.set()
+
+    threading.Thread(target=thread, daemon=True).start()
+    assert done.wait(10)
