@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+
 from asgi_local import Local
 from asgi_sync import ThreadSensitiveContext, async_to_sync, sync_to_async
 

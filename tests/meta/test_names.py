@@ -7,8 +7,9 @@ import subprocess
 import sys
 from types import ModuleType
 
-import asgi_meta
 import pytest
+
+import asgi_meta
 
 SUBMODULES = {
     "compatibility": "asgi_server.compatibility",

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from asgi_sync import CurrentThreadExecutor
 from asgi_sync._affinity import Place, choose, loop_drivers
 from asgi_sync._executors import SerialExecutor
@@ -130,7 +131,9 @@ def test_rule_8_all_else_runs_on_the_shared_thread(loop: Any) -> None:
 def test_every_rule_of_the_table_has_a_test() -> None:
     from asgi_sync import _affinity
 
-    rules = {line.split("|")[1].strip() for line in (_affinity.__doc__ or "").splitlines() if "|" in line}
+    rules = {
+        line.split("|")[1].strip() for line in (_affinity.__doc__ or "").splitlines() if "|" in line
+    }
     numbered = {rule for rule in rules if rule.isdigit()}
     tested = {name.split("_")[2] for name in globals() if name.startswith("test_rule_")}
     assert numbered == tested

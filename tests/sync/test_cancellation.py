@@ -4,6 +4,7 @@ import asyncio
 import threading
 
 import pytest
+
 from asgi_sync._cancellation import CancelHandle
 
 

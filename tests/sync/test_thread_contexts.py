@@ -168,7 +168,7 @@ async def test_a_call_after_a_context_with_an_executor_has_ended_is_refused(
         task = asyncio.create_task(later())
         await asyncio.sleep(0)
     block_has_ended.set()
-    with pytest.raises(RuntimeError, match="has exited.*get_ident"):
+    with pytest.raises(RuntimeError, match=r"has exited.*get_ident"):
         await task
 
 

@@ -45,7 +45,8 @@ def markcoroutinefunction(func: _F) -> _F:
     if sys.version_info >= (3, 12):
         return inspect.markcoroutinefunction(func)
     # Python 3.11 has no public marker; this is the one its own predicate looks for.
-    func._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
+    marked: Any = func
+    marked._is_coroutine = getattr(asyncio.coroutines, "_is_coroutine", None)
     return func
 
 

@@ -124,9 +124,7 @@ async def _until_done(future: HasEnd) -> None:
     await waiter
 
 
-def _wake_threadsafe(
-    loop: AbstractEventLoop, waiter: asyncio.Future[None], future: HasEnd
-) -> None:
+def _wake_threadsafe(loop: AbstractEventLoop, waiter: asyncio.Future[None], future: HasEnd) -> None:
     try:
         loop.call_soon_threadsafe(_wake, waiter)
     except RuntimeError:

@@ -107,9 +107,7 @@ class CurrentThreadExecutor(Executor):
         """Have the waiting thread ask whether it is enough. Thread- and signal-safe."""
         self._items.put(None)
 
-    def _call(
-        self, fn: Callable[..., _R], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> _R:
+    def _call(self, fn: Callable[..., _R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> _R:
         in_call, self.in_call = self.in_call, True
         try:
             return fn(*args, **kwargs)
