@@ -199,3 +199,26 @@ class TestBoundedExecutor:
     def test_a_bound_below_one_is_refused(self) -> None:
         with pytest.raises(ValueError, match="at least 1, not 0"):
             BoundedExecutor(0, "test")
+
+    def test_a_call_is_not_left_to_threads_that_are_all_blocked(
+        self, workers: Workers, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        executor, blocked, release = BoundedExecutor(1, "test"), threading.Event(), Future[str]()
+
+        def blocks() -> str:
+            with thread_is_blocked():
+                blocked.set()
+                return release.result()
+
+        first = executor.submit(blocks)
+        blocked.wait()
+
+        def cannot(name: str) -> None:
+            raise RuntimeError("can't start new thread")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(workers, "lease", cannot)
+            with pytest.raises(RuntimeError, match="can't start new thread"):
+                executor.submit(release.set_result, "never")
+        release.set_result("released")
+        assert first.result() == "released"

@@ -63,7 +63,7 @@ class AsyncToSync(Generic[_P, _R]):
                 wait_until_ended(record, self._start(side))
         except BaseException as interrupt:
             if side is not None:
-                side.show_error_in(interrupt)
+                side.give_up(interrupt)
             raise
         bring_back(side.context)
         try:
@@ -86,18 +86,12 @@ class AsyncToSync(Generic[_P, _R]):
         Returns what is to be called while the thread waits and nothing comes.
         """
         record = side.record
-        try:
-            loop = None if self.force_new_loop else _running_parent_loop(record)
-            if loop is not None and side.start_on(loop):
-                return LoopWatch(loop, record)
-            shared = own_loop_in_force.get()
-            if shared is not None and shared.can_run(record):
-                shared.run(side, then_close=False)
-            else:
-                OwnLoop().run(side, then_close=True)
-        except BaseException:
-            side.discard()
-            raise
+        loop = None if self.force_new_loop else _running_parent_loop(record)
+        if loop is not None and side.start_on(loop):
+            return LoopWatch(loop, record)
+        shared = own_loop_in_force.get()
+        if shared is None or not shared.can_run(record) or not shared.run(side, then_close=False):
+            OwnLoop().run(side, then_close=True)
         return None
 
 

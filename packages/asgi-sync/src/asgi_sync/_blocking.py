@@ -46,11 +46,12 @@ def blocked_call(name: str, find_executor: FindExecutor) -> Iterator[BlockedCall
     caller = above if isinstance(above, SyncCall) and above.is_open else None
     executor = CurrentThreadExecutor() if serving is None else serving
     record = BlockedCall(record_here(), name, executor, caller)
-    this_thread.record, this_thread.executor = record, executor
-    in_call, executor.in_call = executor.in_call, False
-    if caller is not None:
-        caller.waits_in = record
+    in_call = executor.in_call
     try:
+        this_thread.record, this_thread.executor = record, executor
+        executor.in_call = False
+        if caller is not None:
+            caller.waits_in = record
         with interrupts_cancel(), thread_is_blocked():
             yield record
     finally:
@@ -77,13 +78,9 @@ def wait_until_ended(record: BlockedCall, while_idle: Callable[[], None] | None 
     record.ended.add_done_callback(executor.wake)
     try:
         executor.serve_until(lambda: record.ended.done() or record.interrupts > 1, while_idle)
-    except LoopStoppedError:
-        # Should the loop be run again, the call is not to go on behind our back.
-        record.cancel_handle.cancel()
-        raise
-    except BaseException:
-        if not record.is_open:
-            # A forked child: there is nothing here that could be cancelled.
+    except BaseException as error:
+        if isinstance(error, LoopStoppedError) or not record.is_open:
+            # Nothing more comes from that loop, or this is a forked child without it.
             raise
         record.cancel_handle.cancel()
         executor.serve_until(record.ended.done, while_idle)

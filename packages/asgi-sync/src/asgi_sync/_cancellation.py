@@ -16,6 +16,7 @@ of what it shields to the event loop's exception handler once its waiter is gone
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
 import threading
@@ -41,7 +42,7 @@ class CancelHandle:
     `cancel` runs anywhere.
     """
 
-    __slots__ = ("_lock", "_loop", "_requested", "_task")
+    __slots__ = ("_attached", "_lock", "_loop", "_requested", "_task")
 
     def __init__(self) -> None:
         # Re-entrant: a signal handler may cancel in the midst of a cancel.
@@ -49,30 +50,39 @@ class CancelHandle:
         self._task: asyncio.Task[Any] | None = None
         self._loop: AbstractEventLoop | None = None
         self._requested = False
+        self._attached = False
 
     def attach(self, task: asyncio.Task[Any]) -> bool:
         """Have `cancel` cancel `task` from now on; false if that was asked for before."""
         with self._lock:
+            if self._requested:
+                return False
+            self._attached = True
             self._task = task
             self._loop = task.get_loop()
-            return not self._requested
+            return True
 
     def detach(self) -> None:
         """Forget the task: what it was to do is done."""
         with self._lock:
             self._task = self._loop = None
 
-    def cancel(self) -> None:
-        """Cancel the task, now or when it is attached. Thread-safe, waits for nothing."""
+    def cancel(self) -> bool:
+        """Cancel the task, if there is one; if not, none will be attached any more.
+
+        Returns whether there has been one. Thread-safe, signal-safe, waits for nothing.
+        """
         with self._lock:
             self._requested = True
             task, loop = self._task, self._loop
+            has_been_attached = self._attached
         if task is not None and loop is not None:
             try:
                 loop.call_soon_threadsafe(self._cancel_if_attached, task)
             except RuntimeError:
                 # The loop has closed, and a closed loop's task runs no more.
                 pass
+        return has_been_attached
 
     def _cancel_if_attached(self, task: asyncio.Task[Any]) -> None:
         # The work may have ended since, with the task in its last steps.
@@ -125,14 +135,10 @@ async def _until_done(future: HasEnd) -> None:
 
 
 def _wake_threadsafe(loop: AbstractEventLoop, waiter: asyncio.Future[None], future: HasEnd) -> None:
-    try:
+    # If the loop has closed, the waiting task can never go on. An error of the call is
+    # reported when its coroutine is closed.
+    with contextlib.suppress(RuntimeError):
         loop.call_soon_threadsafe(_wake, waiter)
-    except RuntimeError:
-        # The loop closed with the waiting task still in it. The task can never go on, so
-        # an error has nobody else to go to. (A task that was cancelled has asked for the
-        # report itself, in `_drop`.)
-        if isinstance(future, Future) and not waiter.cancelled():
-            _report_error("a call whose event loop has closed", future)
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

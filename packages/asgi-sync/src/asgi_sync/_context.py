@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
 from contextvars import Context, Token
 from types import TracebackType
@@ -23,8 +24,8 @@ _MISSING: Any = object()
 class Crossing:
     """The state of a context that is on the far side of the bridge.
 
-    Made on the near side; `arrive` and `leave` run on the far side, inside the context,
-    and leave no trace of the bridge in it.
+    Made on the near side; the rest runs on the far side, inside the context, and leaves no
+    trace of the bridge in it.
     """
 
     __slots__ = ("_passage", "_token")
@@ -44,6 +45,19 @@ class Crossing:
         if self._token is not None:
             innermost.reset(self._token)
 
+    def call(
+        self, record: Record, func: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _R:
+        """Call `func` between `arrive` and `leave`."""
+        __traceback_hide__ = True
+        self.arrive(record)
+        try:
+            return func(*args, **kwargs)
+        finally:
+            self.leave()
+            # An error's traceback holds this frame, and with it what it refers to.
+            del func, args, kwargs
+
 
 def bring_back(context: Context) -> None:
     """Set the variables that were changed in `context` in the current one, too.
@@ -61,18 +75,18 @@ def call_while_handling(
     """Call `func` with `error` as what `sys.exc_info()` shows there.
 
     Only raising makes it so. That adds this frame to the error's traceback and may set
-    its context, though the error belongs to the caller, in another thread: both are put
-    back before anything else runs.
+    its context, though the error is the caller's, in another thread: both are undone
+    before anything else runs.
     """
     __traceback_hide__ = True
     if error is None:
         return func(*args, **kwargs)
-    traceback, cause = error.__traceback__, error.__context__
+    context = error.__context__
     try:
         raise error
     except BaseException:
-        error.__traceback__, error.__context__ = traceback, cause
-        del traceback, cause, error
+        _undo_raise(error, context)
+        del context, error
         return func(*args, **kwargs)
 
 
@@ -81,10 +95,29 @@ async def await_while_handling(error: BaseException | None, awaitable: Awaitable
     __traceback_hide__ = True
     if error is None:
         return await awaitable
-    traceback, cause = error.__traceback__, error.__context__
+    context = error.__context__
     try:
         raise error
     except BaseException:
-        error.__traceback__, error.__context__ = traceback, cause
-        del traceback, cause, error
+        _undo_raise(error, context)
+        del context, error
         return await awaitable
+
+
+def _undo_raise(error: BaseException, context: BaseException | None) -> None:
+    """Take the frame of the function that calls out of the traceback of `error`.
+
+    The entry is looked up, instead of putting back what was there before: several tasks may
+    handle one error, and their calls raise it in several threads at a time.
+    """
+    raised_in = sys._getframe(1)
+    traceback = error.__traceback__
+    if traceback is not None and traceback.tb_frame is raised_in:
+        error.__traceback__ = traceback.tb_next
+    while traceback is not None:
+        following = traceback.tb_next
+        if following is not None and following.tb_frame is raised_in:
+            traceback.tb_next = following.tb_next
+        traceback = following
+    if error.__context__ is not context:
+        error.__context__ = context

@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import ParamSpec, TypeVar
 
 from asgi_sync import _lifecycle
@@ -30,80 +30,106 @@ class SerialExecutor(Executor):
     The thread is leased with the first call and kept, so that what calls leave in
     thread-locals is there for the next. After `release` it goes back to the pool as soon
     as no call is left; calls that still come lease one again, one at a time as before.
-
-    Everything below changes under `_lock` only: by the thread that submits or releases,
-    and by the worker when a call has ended.
     """
 
     def __init__(self, name: str) -> None:
+        self._states = {_lifecycle.current_process(): _SerialState(name)}
         self._name = name
-        self._start_afresh()
-
-    def _start_afresh(self) -> None:
-        self._process = _lifecycle.current_process()
-        self._lock = threading.Lock()
-        self._worker: Worker | None = None
-        self._waiting: deque[WorkItem] = deque()
-        self._unfinished = 0
-        self._released = False
-        self._shut_down = False
 
     def submit(self, fn: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_R]:
-        if self._process is not _lifecycle.current_process():
-            # The worker and whoever held the lock stayed behind in the parent.
-            self._start_afresh()
         item = WorkItem(fn, args, kwargs)
-        with self._lock:
-            if self._shut_down:
-                raise RuntimeError(_SHUT_DOWN)
-            if self._worker is None or not self._worker.put(self._run_next):
-                self._worker = workers.lease(self._name)
-                self._worker.put(self._run_next)
-            # The worker takes the lock first, so it finds the item.
-            self._waiting.append(item)
-            self._unfinished += 1
+        state = self._state()
+        with state.lock:
+            state.add(item)
         return item.future
 
     def release(self) -> None:
         """Give the thread back once no call is left. Waits for nothing; any thread."""
-        with self._lock:
-            self._released = True
-            self._release_if_unused()
+        state = self._state()
+        with state.lock:
+            state.released = True
+            state.release_if_unused()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Accept no more calls, as `concurrent.futures.Executor.shutdown`."""
-        with self._lock:
-            self._shut_down = True
-            worker = self._worker
-            left = list(self._waiting)
+        state = self._state()
+        with state.lock:
+            state.shut_down = True
+            worker = state.worker
+            left = list(state.waiting)
         if cancel_futures:
             for item in left:
                 item.future.cancel()
         ended = threading.Event()
-        if wait and worker is not None and worker.put(ended.set):
+        is_own_thread = worker is None or worker.thread is threading.current_thread()
+        if wait and not is_own_thread and worker is not None and worker.put(ended.set):
             ended.wait()
         self.release()
 
-    def _run_next(self) -> None:
-        with self._lock:
-            item = self._waiting.popleft()
-        item.run()
-        del item
-        with self._lock:
-            self._unfinished -= 1
-            self._release_if_unused()
-
-    def _release_if_unused(self) -> None:
-        if self._released and not self._unfinished and self._worker is not None:
-            self._worker.release()
-            self._worker = None
+    def _state(self) -> _SerialState:
+        # In a forked child the worker, and whoever held the lock, stayed behind in the
+        # parent. One operation: threads of the child may come here at the same time.
+        process = _lifecycle.current_process()
+        state = self._states.get(process)
+        return (
+            self._states.setdefault(process, _SerialState(self._name)) if state is None else state
+        )
 
     def __del__(self) -> None:
         # Nobody can submit any more; without this the thread would wait for ever. The
         # queue of a worker is made to be used from finalisers, a lock is not.
-        worker = getattr(self, "_worker", None)
-        if worker is not None and self._process is _lifecycle.current_process():
-            worker.release()
+        state = self._states.get(_lifecycle.current_process())
+        if state is not None and state.worker is not None:
+            state.worker.release()
+
+
+class _SerialState:
+    """What a `SerialExecutor` is in one process.
+
+    All changes under `lock` only: by the thread that submits or releases, and by the
+    worker when a call has ended.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.lock = threading.Lock()
+        self.worker: Worker | None = None
+        self.waiting: deque[WorkItem] = deque()
+        self.released = False
+        self.shut_down = False
+        self._name = name
+        self._unfinished = 0
+
+    def add(self, item: WorkItem) -> None:
+        """Have a call run after those before it; with the lock."""
+        if self.shut_down:
+            raise RuntimeError(_SHUT_DOWN)
+        # Before the worker is told: what a signal handler raises in between may leave an
+        # item that the next call's order runs, but never an order without an item.
+        self.waiting.append(item)
+        try:
+            if self.worker is None or not self.worker.put(self._run_next):
+                self.worker = workers.lease(self._name)
+                self.worker.put(self._run_next)
+        except BaseException:
+            self.waiting.remove(item)
+            raise
+        self._unfinished += 1
+
+    def release_if_unused(self) -> None:
+        """Give the worker back if it may be and has nothing to do; with the lock."""
+        if self.released and self._unfinished <= 0 and self.worker is not None:
+            self.worker.release()
+            self.worker = None
+
+    def _run_next(self) -> None:
+        with self.lock:
+            item = self.waiting.popleft() if self.waiting else None
+        if item is not None:
+            item.run()
+            del item
+        with self.lock:
+            self._unfinished -= 1
+            self.release_if_unused()
 
 
 class BoundedExecutor(Executor):
@@ -137,8 +163,9 @@ class BoundedExecutor(Executor):
             try:
                 self._start_worker_if_allowed()
             except RuntimeError:
-                # No thread can be started: those that run will come to the item.
-                if not self._running:
+                # No thread can be started. Those that run will come to the item, but not
+                # those that are blocked: they may be waiting for it.
+                if self._running <= self._blocked:
                     self._waiting.remove(item)
                     raise
         return item.future
@@ -168,18 +195,23 @@ class BoundedExecutor(Executor):
 
     @contextmanager
     def one_blocked(self) -> Iterator[None]:
+        """While this holds, one of the threads does not count."""
+        process = _lifecycle.current_process()
         with self._lock:
             self._blocked += 1
-            self._start_worker_if_allowed()
+            # Without another thread this one can still wait: for what others are to do.
+            with suppress(RuntimeError):
+                self._start_worker_if_allowed()
         try:
             yield
         finally:
-            with self._lock:
-                self._blocked -= 1
+            if process is _lifecycle.current_process():
+                with self._lock:
+                    self._blocked -= 1
 
 
 class _Here(threading.local):
-    """The executor that runs a call in this thread, if it is a bounded one."""
+    """The bounded executor whose call runs in this thread, until that is blocked."""
 
     executor: BoundedExecutor | None = None
 
@@ -190,11 +222,17 @@ _here = _Here()
 @contextmanager
 def thread_is_blocked() -> Iterator[None]:
     """While this thread waits for async code, a bounded executor may use one more."""
-    if _here.executor is None:
+    executor = _here.executor
+    if executor is None:
         yield
-    else:
-        with _here.executor.one_blocked():
+        return
+    # Calls that are nested on this thread are blocked with it: it counts once.
+    _here.executor = None
+    try:
+        with executor.one_blocked():
             yield
+    finally:
+        _here.executor = executor
 
 
 # The bound of `concurrent.futures.ThreadPoolExecutor`, for the same reasons.

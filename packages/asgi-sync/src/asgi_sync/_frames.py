@@ -162,6 +162,10 @@ class SensitiveScope(Record):
 
     def __init__(self, parent: Record | None, executor: Executor, ends_with_context: bool) -> None:
         super().__init__(parent, "ThreadSensitiveContext")
+        # Nothing above it has a say inside, and a closed one above may be all that is left
+        # of a task that started its successor in its own context.
+        while self.parent is not None and not self.parent.is_open:
+            self.parent = self.parent.parent
         self.executor = executor
         self.ends_with_context = ends_with_context
 
@@ -205,17 +209,15 @@ def thread_inside(call: SyncCall, runs_on: Executor) -> Iterator[None]:
     """
     above, serving = this_thread.record, this_thread.executor
     call.thread = threading.get_ident()
-    call.executor = serving
-    if call.thread_sensitive and serving is None:
-        call.executor = CurrentThreadExecutor()
-    this_thread.record, this_thread.executor = call, call.executor
+    call.executor = CurrentThreadExecutor(runs_on) if call.thread_sensitive else None
     try:
+        this_thread.record, this_thread.executor = call, call.executor
         yield
     finally:
         this_thread.record, this_thread.executor = above, serving
         call.close()
-        if call.executor is not None and call.executor is not serving:
-            call.executor.close(lambda: runs_on)
+        if call.executor is not None:
+            call.executor.close()
 
 
 def _leave_all() -> None:

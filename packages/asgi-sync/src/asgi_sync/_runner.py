@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import threading
 from asyncio import AbstractEventLoop
 from collections.abc import Awaitable
 from contextvars import Context, ContextVar, copy_context
@@ -36,12 +37,14 @@ class AsyncSide(Generic[_R]):
         self._awaitable = awaitable
         self._handled_error = error
         self._crossing = Crossing()
+        self._has_started = False
         self._error: BaseException | None = None
         self._result: Any = None
 
     async def run(self) -> None:
         """Await it, in a task of its own, and keep the outcome for `publish`."""
         __traceback_hide__ = True
+        self._has_started = True
         handle = self.record.cancel_handle
         task = asyncio.current_task()
         assert task is not None
@@ -52,15 +55,19 @@ class AsyncSide(Generic[_R]):
                 raise asyncio.CancelledError
             self._result = await await_while_handling(self._handled_error, self._awaitable)
         except GeneratorExit:
-            self.fail(RuntimeError(f"The event loop was closed while {self._name} ran on it."))
+            # The coroutine is collected, with its loop gone: in a context, and maybe a
+            # thread, that have nothing to do with it.
+            self.fail(RuntimeError(f"The event loop of {self.record.name} was closed."))
+            handle.detach()
+            self.publish()
+            raise
         except BaseException as error:
             # KeyboardInterrupt and SystemExit are for the waiting thread, not for the loop.
             self.fail(error)
-        finally:
-            handle.detach()
-            self._crossing.leave()
-            # A task factory may have given the task a context of its own.
-            self.context = copy_context()
+        handle.detach()
+        self._crossing.leave()
+        # A task factory may have given the task a context of its own.
+        self.context = copy_context()
 
     def fail(self, error: BaseException) -> None:
         self._error = error
@@ -71,8 +78,12 @@ class AsyncSide(Generic[_R]):
         if close is not None:
             close()
 
-    def publish(self) -> None:
+    def publish(self, _: object = None) -> None:
         """Tell the waiting thread that the outcome is there: the last thing done here."""
+        if not self._has_started:
+            # The task was cancelled before its first step.
+            self.discard()
+            self._error = self._error or asyncio.CancelledError()
         self._handled_error = None
         self.record.ended.set()
 
@@ -89,7 +100,7 @@ class AsyncSide(Generic[_R]):
             # The error's traceback holds this frame, which must not hold the error.
             del error
 
-    def show_error_in(self, interrupt: BaseException) -> None:
+    def _show_error_in(self, interrupt: BaseException) -> None:
         """Make the error of async code that was interrupted the context of the interrupt.
 
         Nobody else would hear of it.
@@ -107,19 +118,26 @@ class AsyncSide(Generic[_R]):
         return True
 
     def _start(self, loop: AbstractEventLoop) -> None:
-        # Event loops refer to tasks weakly: until its first step the task is kept by the
-        # call of that step, which is scheduled, and from then on by the cancel handle.
-        _ = loop.create_task(self._run_and_publish())
-
-    async def _run_and_publish(self) -> None:
+        coroutine = self.run()
         try:
-            await self.run()
-        finally:
+            # Event loops refer to tasks weakly: until its first step the task is kept by
+            # the call of that step, which is scheduled, and then by the cancel handle.
+            task = loop.create_task(coroutine)
+        except BaseException as error:
+            # The loop has a task factory that fails.
+            coroutine.close()
+            self.fail(error)
             self.publish()
+        else:
+            # Not at the end of `run`, which never begins if the task is cancelled before.
+            task.add_done_callback(self.publish)
 
-    @property
-    def _name(self) -> str:
-        return self.record.name
+    def give_up(self, interrupt: BaseException) -> None:
+        """Leave the async side to itself: the waiting thread has stopped waiting."""
+        if not self.record.cancel_handle.cancel():
+            # It has not begun, and now never will.
+            self.discard()
+        self._show_error_in(interrupt)
 
 
 class OwnLoop:
@@ -127,55 +145,75 @@ class OwnLoop:
 
     The loop is made by `asyncio.Runner`, so by the event loop policy in force, and closed
     as `asyncio.run` does: tasks that are left are cancelled and awaited, asynchronous
-    generators closed. Methods with an underscore run in the worker thread.
+    generators closed. Methods with an underscore run in the worker thread, one at a time.
+
+    `_worker` and `_closing` change under `_lock`, by the threads that call `run`.
     """
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._worker: Worker | None = None
+        self._closing = False
         self._runner: asyncio.Runner | None = None
         self._process = _lifecycle.current_process()
 
     def can_run(self, record: BlockedCall) -> bool:
         """Whether it can run a call; not one that it would have to finish another for."""
-        return self._process is _lifecycle.current_process() and not any(
+        return self._is_usable and not any(
             isinstance(above, BlockedCall) and above.own_loop is self and above.is_open
             for above in chain(record.parent)
         )
 
-    def run(self, side: AsyncSide[Any], *, then_close: bool) -> None:
+    def run(self, side: AsyncSide[Any], *, then_close: bool) -> bool:
         """Run one call's async side, after those before it, and publish its outcome.
 
         With `then_close` it is published after the loop has closed: code that runs while
         it does, such as the clean-up of cancelled tasks, may need the waiting thread.
+
+        Returns false if the loop has been closed, or is about to be, by another thread.
         """
-        if self._worker is None:
-            self._worker = workers.lease("asgi-sync event loop")
-        side.record.own_loop = self
-        if not self._worker.put(functools.partial(self._run, side, then_close)):
-            raise RuntimeError("The interpreter is exiting and the event loop has ended.")
-        if then_close:
-            self._worker.release()
-            self._worker = None
+        with self._lock:
+            if not self._is_usable:
+                return False
+            if self._worker is None:
+                self._worker = workers.lease("asgi-sync event loop")
+            side.record.own_loop = self
+            accepted = self._worker.put(functools.partial(self._run, side, then_close))
+            if then_close:
+                self._closing = True
+                self._worker.release()
+        return accepted
 
     @property
     def has_run(self) -> bool:
-        """Whether there is anything to close."""
-        return self._worker is not None
+        """Whether there is anything to close, in this process."""
+        return self._worker is not None and self._is_usable
+
+    @property
+    def _is_usable(self) -> bool:
+        return not self._closing and self._process is _lifecycle.current_process()
 
     def _run(self, side: AsyncSide[Any], then_close: bool) -> None:
         try:
             runner = self._runner = self._runner or asyncio.Runner()
-            self._drive(runner, side, then_close)
+            loop = runner.get_loop()
+            loop_drivers[loop] = side.record
+            try:
+                self._drive(runner, side, then_close)
+            finally:
+                del loop_drivers[loop]
         except BaseException as error:
             side.fail(error)
         side.publish()
 
     def _drive(self, runner: asyncio.Runner, side: AsyncSide[Any], then_close: bool) -> None:
-        loop = runner.get_loop()
-        loop_drivers[loop] = side.record
+        completed = False
         try:
             runner.run(side.run(), context=side.context)
+            completed = True
         finally:
-            if then_close:
+            # Ended early, by SystemExit in another task or by loop.stop(), the loop still
+            # has the call's own task, which must not go on in somebody else's call.
+            if then_close or not completed:
+                self._runner = None
                 runner.close()
-            del loop_drivers[loop]

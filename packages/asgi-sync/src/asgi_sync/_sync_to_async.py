@@ -138,7 +138,11 @@ class SyncToAsync(Generic[_P, _R]):
         `functools.partial` of the wrapped function and its arguments.
         """
         __traceback_hide__ = True
-        return call_while_handling(exc_info[1], func, *args, **kwargs)
+        try:
+            return call_while_handling(exc_info[1], func, *args, **kwargs)
+        finally:
+            # The function may raise the handled error, whose traceback holds this frame.
+            del exc_info, args, kwargs
 
     def _run_in_thread(
         self,
@@ -151,14 +155,15 @@ class SyncToAsync(Generic[_P, _R]):
         child: Callable[[], _R],
     ) -> _R:
         __traceback_hide__ = True
-        with thread_inside(call, runs_on):
-            context.run(crossing.arrive, call)
-            try:
-                return self.thread_handler(loop, exc_info, call, context.run, child)
-            finally:
-                context.run(crossing.leave)
-                # An error's traceback holds this frame, and with it what it refers to.
-                del child, exc_info
+        # All in one `context.run`, which refuses a given context that is in use elsewhere
+        # before anything has been changed in it.
+        run: Callable[..., _R] = functools.partial(context.run, crossing.call, call)  # type: ignore[arg-type]
+        try:
+            with thread_inside(call, runs_on):
+                return self.thread_handler(loop, exc_info, call, run, child)
+        finally:
+            # An error's traceback holds this frame, and with it what it refers to.
+            del run, child, exc_info
 
     def _executor_for(self, call: SyncCall) -> Executor:
         if call.thread_sensitive:
@@ -268,10 +273,10 @@ def sync_to_async(
 
     Parameters
     - `func`: a callable that is not async.
-    - `thread_sensitive`: true, run it in the one thread for code that is bound to a thread:
-      the thread blocked in the outermost `async_to_sync` if there is one, else that of the
-      enclosing `ThreadSensitiveContext`, else one that the whole program shares. False, run
-      it in any thread of a pool.
+    - `thread_sensitive`: true, run it in the thread for code that is bound to a thread: the
+      one that is blocked in `async_to_sync` above, or that of the `ThreadSensitiveContext`
+      above, whichever is nearer; without either, one that the whole program shares. False,
+      run it in any thread of a pool.
     - `executor`: a `concurrent.futures.Executor` to run it in, if not thread-sensitive.
     - `context`: a `contextvars.Context` to run it in instead; nothing is copied back.
 

@@ -37,27 +37,32 @@ class ThreadSensitiveContext:
     which is not shut down; calls made by tasks after the block has ended raise
     RuntimeError; and it can be entered once only.
 
-    Entered and left by a task, in any event loop. Entering raises RuntimeError when the
-    context is entered already or, with an executor, has been before.
+    Entered and left by tasks, in any event loop; tasks that have entered the same one
+    share its thread. With an executor, entering raises RuntimeError when the context is
+    entered already or has been before.
     """
 
     def __init__(self, *, executor: Executor | None = None) -> None:
         if executor is not None and not callable(getattr(executor, "submit", None)):
             raise TypeError(f"executor must be a concurrent.futures.Executor, not {executor!r}")
-        self._executor = executor
-        # The record, while this context counts; with an executor, ever after.
-        self._scope: SensitiveScope | None = None
-        self._outer: Record | None = None
-        self._outer_context: ThreadSensitiveContext | None = None
+        self._given_executor = executor
+        self._own_executor: SerialExecutor | None = None
+        # The entries that count, whichever task made them.
+        self._scopes: list[_Scope] = []
         self._depth = 0
+        self._entered_before = False
 
     async def __aenter__(self) -> ThreadSensitiveContext:
-        if self._executor is not None:
+        above = innermost.get()
+        if self._given_executor is not None:
             self._refuse_second_entry()
-            self._open(self._executor, ends_with_context=True)
-        elif self._depth == 0 and not _has_thread_already(innermost.get()):
-            self._open(SerialExecutor("asgi-sync context"), ends_with_context=False)
+            self._open(above, self._given_executor, ends_with_context=True)
+        elif self._is_innermost(above) or not _has_thread_already(above):
+            if self._own_executor is None:
+                self._own_executor = SerialExecutor("asgi-sync context")
+            self._open(above, self._own_executor, ends_with_context=False)
         self._depth += 1
+        self._entered_before = True
         return self
 
     async def __aexit__(
@@ -67,32 +72,55 @@ class ThreadSensitiveContext:
         traceback: TracebackType | None,
     ) -> None:
         self._depth -= 1
-        if self._depth == 0 and self._scope is not None:
-            self._close(self._scope)
+        scope = innermost.get()
+        # Another one, if this entry changed nothing, or if a test framework leaves the
+        # block in another contextvars context than it entered it in.
+        if isinstance(scope, _Scope) and scope.context is self:
+            innermost.set(scope.outer)
+            thread_sensitive_context.set(scope.outer_context)
+        if self._depth == 0:
+            self._end()
+
+    def _open(self, above: Record | None, executor: Executor, *, ends_with_context: bool) -> None:
+        scope = _Scope(above, executor, ends_with_context, self)
+        self._scopes.append(scope)
+        innermost.set(scope)
+        thread_sensitive_context.set(self)
+
+    def _end(self) -> None:
+        for scope in self._scopes:
+            scope.close()
+        self._scopes.clear()
+        if self._own_executor is not None:
+            self._own_executor.release()
+            self._own_executor = None
+
+    def _is_innermost(self, above: Record | None) -> bool:
+        return isinstance(above, _Scope) and above.context is self
 
     def _refuse_second_entry(self) -> None:
         if self._depth:
             raise RuntimeError("ThreadSensitiveContext is already entered")
-        if self._scope is not None:
+        if self._entered_before:
             raise RuntimeError("ThreadSensitiveContext with an executor cannot be entered again")
 
-    def _open(self, executor: Executor, *, ends_with_context: bool) -> None:
-        self._outer = innermost.get()
-        self._outer_context = thread_sensitive_context.get(None)
-        self._scope = SensitiveScope(self._outer, executor, ends_with_context)
-        innermost.set(self._scope)
-        thread_sensitive_context.set(self)
 
-    def _close(self, scope: SensitiveScope) -> None:
-        scope.close()
-        if innermost.get() is scope:
-            # Not with a token: test frameworks enter and leave a fixture's context in
-            # different contextvars contexts, where a token is refused.
-            innermost.set(self._outer)
-            thread_sensitive_context.set(self._outer_context)
-        if isinstance(scope.executor, SerialExecutor) and self._executor is None:
-            scope.executor.release()
-            self._scope = None
+class _Scope(SensitiveScope):
+    """One entry, and what was in force before it."""
+
+    __slots__ = ("context", "outer", "outer_context")
+
+    def __init__(
+        self,
+        outer: Record | None,
+        executor: Executor,
+        ends_with_context: bool,
+        context: ThreadSensitiveContext,
+    ) -> None:
+        super().__init__(outer, executor, ends_with_context)
+        self.context = context
+        self.outer = outer
+        self.outer_context = thread_sensitive_context.get(None)
 
 
 def _has_thread_already(record: Record | None) -> bool:

@@ -29,6 +29,8 @@ from a finaliser.
 
 from __future__ import annotations
 
+import contextvars
+import logging
 import queue
 import threading
 import time
@@ -37,6 +39,8 @@ from concurrent.futures import Future
 from typing import Any
 
 from asgi_sync import _lifecycle
+
+logger = logging.getLogger("asgi_sync")
 
 # How long an idle worker waits for another job. A guess: longer than the pause between
 # two requests of a busy server, short enough for a burst's threads to go soon.
@@ -124,7 +128,12 @@ class Worker:
                 order = self._wait_for_holder()
             if order is _Stopped:
                 break
-            order()
+            try:
+                order()
+            except BaseException:
+                # Jobs do not raise. If one does all the same, by way of a signal handler or
+                # for want of memory, those behind it must not wait for ever.
+                logger.exception("A worker thread's job failed")
             # Or the queue's wait would keep the job and all that it refers to.
             del order
             if self._process is not _lifecycle.current_process():
@@ -160,26 +169,36 @@ class Workers:
             # One operation: a look before it could find a worker that is gone after it.
             worker, _ = self._idle.popitem()
         except KeyError:
-            worker = Worker(self)
-            worker.thread.name = name
-            self._all[worker] = None
-            worker.thread.start()
-        else:
-            worker.thread.name = name
+            return self._start_worker(name)
+        worker.thread.name = name
+        return worker
+
+    def _start_worker(self, name: str) -> Worker:
+        worker = Worker(self)
+        worker.thread.name = name
+        # In an empty context: some Pythons let a thread inherit the one it is started in,
+        # and a worker would keep that of its first job for good.
+        contextvars.Context().run(worker.thread.start)
+        self._all[worker] = None
         return worker
 
     def add_idle(self, worker: Worker) -> None:
         self._idle[worker] = None
+        if self._stopping:
+            # `stop` may have looked at the idle ones before this one was among them.
+            self._idle.pop(worker, None)
 
     def remove_idle(self, worker: Worker) -> bool:
         """Take `worker` out of the idle ones; false if another thread already has."""
         return self._idle.pop(worker, self) is not self
 
     def forget(self, worker: Worker) -> None:
+        self._idle.pop(worker, None)
         self._all.pop(worker, None)
 
     def stop(self) -> None:
         """Stop all workers, and wait `EXIT_SECONDS` for those that still run a job."""
+        self._stopping = True
         self._idle.clear()
         workers = list(self._all)
         for worker in workers:
@@ -187,8 +206,11 @@ class Workers:
         deadline = time.monotonic() + EXIT_SECONDS
         for worker in workers:
             worker.thread.join(max(0.0, deadline - time.monotonic()))
+        # What runs at exit after this may still use the bridge.
+        self._stopping = False
 
     def _forget_all(self) -> None:
+        self._stopping = False
         self._idle: dict[Worker, None] = {}
         self._all: dict[Worker, None] = {}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
@@ -18,9 +17,6 @@ __all__ = ["CurrentThreadExecutor"]
 # for somebody who looks at a program that stands still, and next to no work.
 IDLE_CHECK_SECONDS = 0.5
 
-# On Windows a wait for a lock cannot be interrupted, so it must not be a long one.
-_CTRL_C_ENDS_A_WAIT = sys.platform != "win32"
-
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
@@ -29,15 +25,16 @@ class CurrentThreadExecutor(Executor):
     """An executor whose one thread is the thread that made it, while that waits.
 
     `async_to_sync` waits in one, so that thread-sensitive code below it runs on the
-    calling thread. There is one for each thread, shared by all `async_to_sync` calls
-    nested on it: whichever is innermost runs what was submitted, and what is left when
-    it ends is there for the next one out.
+    calling thread. A thread-sensitive function has one for all its `async_to_sync` calls.
+    When calls are nested on a thread, each function's executor runs what comes from below
+    that function only: an unrelated call in between would run inside of whatever the
+    function has open, a transaction or a lock.
 
     States, changed by the owning thread, under the lock that `submit` takes:
 
-    | from | to     | when                                                               |
-    |------|--------|--------------------------------------------------------------------|
-    | open | closed | `run_until_future` ends; or, for the bridge, the outermost call ends |
+    | from | to     | when                                                              |
+    |------|--------|-------------------------------------------------------------------|
+    | open | closed | `run_until_future` ends; or, for the bridge, the sync code ends   |
 
     Calls left over when it closes, and those submitted later, go to the executor that
     takes over; without one, `submit` raises RuntimeError and what was left is cancelled.
@@ -96,12 +93,17 @@ class CurrentThreadExecutor(Executor):
         """
         if threading.get_ident() != self._thread:
             raise RuntimeError("CurrentThreadExecutor can only be run by the thread that made it")
-        while not enough():
-            item = self._next_item(while_idle)
-            if item is not None:
-                item.run()
-                del item
-            self._refuse_forked_child()
+        try:
+            while not enough():
+                item = self._next_item(while_idle)
+                if item is not None:
+                    item.run()
+                    del item
+                self._refuse_forked_child()
+        finally:
+            # Where a signal handler waits inside of another wait it may take the wake-up
+            # that was meant for the other.
+            self.wake()
 
     def wake(self, _: object = None) -> None:
         """Have the waiting thread ask whether it is enough. Thread- and signal-safe."""
@@ -125,9 +127,12 @@ class CurrentThreadExecutor(Executor):
             )
 
     def _next_item(self, while_idle: Callable[[], None] | None) -> WorkItem | None:
-        if while_idle is None and _CTRL_C_ENDS_A_WAIT:
+        if while_idle is None and threading.current_thread() is not threading.main_thread():
             return self._items.get()
         try:
+            # The main thread must not wait without end. On Windows no signal interrupts a
+            # wait for a lock; elsewhere one that comes in the last moment before the wait,
+            # or to another thread, is seen only after it.
             return self._items.get(timeout=IDLE_CHECK_SECONDS)
         except queue.Empty:
             if while_idle is not None:
@@ -136,9 +141,18 @@ class CurrentThreadExecutor(Executor):
 
     def close(self, successor: Callable[[], Executor] | None = None) -> None:
         """Accept no more calls; `successor`, if given, makes what takes over."""
+        if self._process is not _lifecycle.current_process():
+            # A forked child: the lock may be held by a thread that is not there.
+            return
         with self._closing:
             if successor is not None and self._old_executor is None:
                 self._old_executor = _OnFirstUse(successor)
+            # Not by way of those that have closed before, or the way from a task that
+            # starts its own successor would grow for ever.
+            while isinstance(self._old_executor, CurrentThreadExecutor) and (
+                self._old_executor._closed
+            ):
+                self._old_executor = self._old_executor._old_executor
             self._closed = True
         for item in self._take_all():
             try:
@@ -171,7 +185,9 @@ class CurrentThreadExecutor(Executor):
         if isinstance(old_executor, CurrentThreadExecutor):
             # Not with `submit`, which this very thread may not use if it owns both.
             return old_executor._accept(item)
-        old_executor.submit(item.run)
+        passed_on = old_executor.submit(item.run)
+        # Should that executor drop it, whoever waits for the call must know.
+        passed_on.add_done_callback(lambda dropped: dropped.cancelled() and item.future.cancel())
         return True
 
 
