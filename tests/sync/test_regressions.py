@@ -22,6 +22,7 @@ from asgi_sync import (
     ThreadSensitiveContext,
     async_to_sync,
     current_lineage,
+    current_thread_executor,
     ensure_lineage,
     sync_to_async,
 )
@@ -343,8 +344,11 @@ def test_a_single_thread_context_may_be_left_in_another_contextvars_context() ->
     context.__exit__(None, None, None)
 
 
-def test_a_coroutine_that_is_collected_changes_nothing_where_that_happens() -> None:
+def test_a_coroutine_that_is_collected_changes_nothing_where_that_happens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """With its loop closed, it is closed by the collector, in any context."""
+    monkeypatch.setattr(current_thread_executor, "IDLE_CHECK_SECONDS", 0.01)
     lineage = ensure_lineage()
     waiting = threading.Event()
 
@@ -359,7 +363,8 @@ def test_a_coroutine_that_is_collected_changes_nothing_where_that_happens() -> N
         return "ended"
 
     async def main() -> None:
-        loop.create_task(sync_to_async(below, thread_sensitive=False)())
+        coroutine = sync_to_async(below, thread_sensitive=False)()
+        asyncio.get_running_loop().create_task(coroutine)
         while not waiting.is_set():
             await asyncio.sleep(0)
 

@@ -27,17 +27,20 @@ class Local:
     bridge sees nothing that others have set, even where it was given their context
     (`contextvars.copy_context`, `asyncio.to_thread`, inherited contexts).
 
-    Parameters: `thread_critical`, true to never let a value cross to another thread. Then
-    sync code sees what was set by sync code in the same thread; async code sees what was
-    set by async code on the same event loop that it descends from.
-
-    Reading or deleting a missing attribute raises AttributeError, as does setting one that
-    the object needs itself. A subclass cannot be instantiated: TypeError.
-
     May be used from any thread, in and out of event loops; nothing blocks. Values are
     shared as they are: an object that several tasks inherit is one and the same.
 
-    Builds on https://docs.python.org/3/library/contextvars.html
+    Args:
+        thread_critical: True to never let a value cross to another thread. Then sync code
+            sees what was set by sync code in the same thread; async code sees what was set
+            by async code on the same event loop that it descends from.
+
+    Raises:
+        AttributeError: An attribute that is read or deleted is not set here, or one that
+            is set is needed by the object itself.
+        TypeError: A subclass is instantiated.
+
+    Source: https://docs.python.org/3/library/contextvars.html
     """
 
     __slots__ = ("__weakref__", _STORAGE)

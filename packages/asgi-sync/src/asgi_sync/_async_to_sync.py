@@ -29,8 +29,9 @@ class AsyncToSync(Generic[_P, _R]):
 
     A class, so that it can be subclassed and used as a decorator.
 
-    Parameters: `awaitable`, the async callable to wrap, available as `.awaitable`;
-    `force_new_loop` as for `async_to_sync`.
+    Args:
+        awaitable: The async callable to wrap, available as `.awaitable`.
+        force_new_loop: As for `async_to_sync`.
     """
 
     # Kept for code written for asgiref.
@@ -154,17 +155,17 @@ def async_to_sync(
     KeyboardInterrupt in the waiting thread cancels the coroutine, waits until it has
     cleaned up, and propagates; a second one does not wait.
 
-    Parameters
-    - `awaitable`: an async callable. Another one gets a UserWarning, and works if it
-      returns an awaitable.
-    - `force_new_loop`: never use the caller's event loop.
+    Args:
+        awaitable: An async callable. Another one gets a UserWarning, and works if it
+            returns an awaitable. Without it, a decorator is returned.
+        force_new_loop: Never use the caller's event loop.
 
-    Returns an `AsyncToSync`, or for a call without `awaitable` a decorator. Calling it
-    raises what the coroutine raises, and RuntimeError in a thread with a running event
-    loop, which it would block, or when the event loop that the coroutine is on has been
-    stopped or closed before it was done.
+    Returns:
+        An `AsyncToSync`. Calling it raises what the coroutine raises, and RuntimeError in
+        a thread with a running event loop, which it would block, or when the event loop
+        that the coroutine is on has been stopped or closed before it was done.
 
-    Builds on https://docs.python.org/3/library/asyncio-runner.html#asyncio.Runner
+    Source: https://docs.python.org/3/library/asyncio-runner.html#asyncio.Runner
     """
     if awaitable is None:
         return lambda awaitable: AsyncToSync(awaitable, force_new_loop=force_new_loop)

@@ -24,8 +24,12 @@ def iscoroutinefunction(func: Any) -> bool:
     and for what `markcoroutinefunction` was applied to. An instance whose `__call__` is
     `async def` counts only when marked, as with `inspect.iscoroutinefunction`.
 
-    Takes any object, raises nothing, and may be called from any thread. See
-    https://docs.python.org/3/library/inspect.html#inspect.iscoroutinefunction
+    May be called from any thread.
+
+    Args:
+        func: Any object.
+
+    Source: https://docs.python.org/3/library/inspect.html#inspect.iscoroutinefunction
     """
     while isinstance(func, functools.partial):
         func = func.func
@@ -37,10 +41,18 @@ def iscoroutinefunction(func: Any) -> bool:
 def markcoroutinefunction(func: _F) -> _F:
     """Mark a callable that returns an awaitable as a coroutine function, and return it.
 
-    For functions that are not `async def` and for instances. `iscoroutinefunction` here
-    and in the standard library answer True for it afterwards. Raises AttributeError for
-    an object that takes no attributes. See
-    https://docs.python.org/3/library/inspect.html#inspect.markcoroutinefunction
+    `iscoroutinefunction` here and in the standard library answer True for it afterwards.
+
+    Args:
+        func: A function that is not `async def`, or an instance.
+
+    Returns:
+        The same object.
+
+    Raises:
+        AttributeError: It takes no attributes.
+
+    Source: https://docs.python.org/3/library/inspect.html#inspect.markcoroutinefunction
     """
     if sys.version_info >= (3, 12):
         return inspect.markcoroutinefunction(func)

@@ -28,8 +28,12 @@ class AsyncSingleThreadContext:
     calls below `sync_to_async`, which have an event loop, and those with
     `force_new_loop` made below a call that uses this loop, are not affected.
 
-    Entered and left by sync code, in one thread. Entering never raises; leaving raises
-    what closing the loop raises.
+    Entered and left by sync code, in one thread.
+
+    Raises:
+        BaseException: On leaving, what closing the loop raises.
+
+    Source: https://docs.python.org/3/library/asyncio-runner.html#asyncio.Runner
     """
 
     def __init__(self) -> None:

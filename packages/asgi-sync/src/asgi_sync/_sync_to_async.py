@@ -39,8 +39,14 @@ class SyncToAsync(Generic[_P, _R]):
     A class, so that it can be subclassed and used as a decorator. Subclasses may override
     `thread_handler` to do something around each call, in the thread that runs it.
 
-    Parameters: `func`, the callable to wrap, available as `.func`; `thread_sensitive`,
-    `executor` and `context` as for `sync_to_async`.
+    Args:
+        func: The callable to wrap, available as `.func`.
+        thread_sensitive: As for `sync_to_async`.
+        executor: As for `sync_to_async`.
+        context: As for `sync_to_async`.
+
+    Raises:
+        TypeError: As for `sync_to_async`.
     """
 
     # Runs the thread-sensitive calls that no thread or context above has a claim on. May
@@ -128,14 +134,23 @@ class SyncToAsync(Generic[_P, _R]):
         *args: Any,
         **kwargs: Any,
     ) -> _R:
-        """Call the function; in the thread that was chosen for it. To be overridden.
+        """Call the function, in the thread that was chosen for it. To be overridden.
 
-        An override gets and passes on the same arguments, and returns what this returns.
+        An override passes on the arguments that it gets, and returns what this returns.
 
-        Parameters: `loop`, the event loop of the caller; `exc_info`, the exception that
-        the caller is handling, as `sys.exc_info()` gives it; `task_context`, opaque;
-        `func(*args, **kwargs)`, the call to make, in which `args[0]` is a
-        `functools.partial` of the wrapped function and its arguments.
+        Args:
+            loop: The event loop of the caller, which another thread runs.
+            exc_info: The exception that the caller is handling, as `sys.exc_info()` has it.
+            task_context: Opaque.
+            func: What to call, as `func(*args, **kwargs)`.
+            *args: First a `functools.partial` of the wrapped function and its arguments.
+            **kwargs: For `func`.
+
+        Returns:
+            What the wrapped function returns.
+
+        Raises:
+            BaseException: What the wrapped function raises.
         """
         __traceback_hide__ = True
         try:
@@ -271,24 +286,26 @@ def sync_to_async(
     code that the function is blocked on is cancelled and may clean up; the function itself
     is left to finish, its result dropped and its error logged to the logger "asgi_sync".
 
-    Parameters
-    - `func`: a callable that is not async.
-    - `thread_sensitive`: true, run it in the thread for code that is bound to a thread: the
-      one that is blocked in `async_to_sync` above, or that of the `ThreadSensitiveContext`
-      above, whichever is nearer; without either, one that the whole program shares. False,
-      run it in any thread of a pool.
-    - `executor`: a `concurrent.futures.Executor` to run it in, if not thread-sensitive.
-    - `context`: a `contextvars.Context` to run it in instead; nothing is copied back.
+    Args:
+        func: A callable that is not async. Without it, a decorator is returned.
+        thread_sensitive: True to run it in the thread for code that is bound to a thread:
+            the one that is blocked in `async_to_sync` above, or that of the
+            `ThreadSensitiveContext` above, whichever is nearer; without either, one that
+            the whole program shares. False to run it in any thread of a pool.
+        executor: A `concurrent.futures.Executor` to run it in, if not thread-sensitive.
+        context: A `contextvars.Context` to run it in instead; nothing is copied back.
 
-    Returns a `SyncToAsync`, or for a call without `func` a decorator. Its coroutines run in
-    any event loop and raise what the function raises. RuntimeError, if the function raised
-    StopIteration, or if the call could never run: its thread is busy with code that the
-    call descends from and that cannot serve it, or its context has exited.
+    Returns:
+        A `SyncToAsync`, whose coroutines run in any asyncio event loop. They raise what
+        the function raises, and RuntimeError if it raised StopIteration, if the call could
+        never run (its thread is busy with code that the call descends from and that cannot
+        serve it, or its context has exited), or if the executor dropped it.
 
-    Raises TypeError if `func` is async or not callable, or if `executor` is given for a
-    thread-sensitive function or has no `submit`.
+    Raises:
+        TypeError: `func` is async or not callable, or `executor` is given for a
+            thread-sensitive function or has no `submit`.
 
-    Builds on https://docs.python.org/3/library/asyncio-dev.html#running-blocking-code
+    Source: https://docs.python.org/3/library/asyncio-dev.html#running-blocking-code
     """
     if func is None:
         return lambda func: SyncToAsync(

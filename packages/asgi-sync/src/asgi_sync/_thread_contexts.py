@@ -32,14 +32,20 @@ class ThreadSensitiveContext:
     leaving starts, joins or waits for a thread. A task that outlives the block may go on
     making calls; they run one at a time as before.
 
-    Parameters: `executor`, a `concurrent.futures.Executor` that runs one call at a time on
-    one thread. Such a context counts also inside others; its calls run on that executor,
-    which is not shut down; calls made by tasks after the block has ended raise
-    RuntimeError; and it can be entered once only.
-
     Entered and left by tasks, in any event loop; tasks that have entered the same one
-    share its thread. With an executor, entering raises RuntimeError when the context is
-    entered already or has been before.
+    share its thread.
+
+    Args:
+        executor: A `concurrent.futures.Executor` that runs one call at a time on one
+            thread. Such a context counts also inside others; its calls run on that
+            executor, which is not shut down; calls made by tasks after the block has ended
+            raise RuntimeError; and it can be entered once only.
+
+    Raises:
+        TypeError: `executor` has no `submit`.
+        RuntimeError: On entry of a context with an executor that is or was entered before.
+
+    Source: https://docs.python.org/3/library/concurrent.futures.html#executor-objects
     """
 
     def __init__(self, *, executor: Executor | None = None) -> None:

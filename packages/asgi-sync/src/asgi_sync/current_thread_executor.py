@@ -39,8 +39,12 @@ class CurrentThreadExecutor(Executor):
     Calls left over when it closes, and those submitted later, go to the executor that
     takes over; without one, `submit` raises RuntimeError and what was left is cancelled.
 
-    Parameters: `old_executor`, the executor that takes over, or None. Make it in the
-    thread that is to run the calls.
+    Make it in the thread that is to run the calls.
+
+    Args:
+        old_executor: The executor that takes over, if any.
+
+    Source: https://docs.python.org/3/library/concurrent.futures.html#executor-objects
     """
 
     def __init__(self, old_executor: Executor | None = None) -> None:
@@ -56,11 +60,19 @@ class CurrentThreadExecutor(Executor):
         self._items: queue.SimpleQueue[WorkItem | None] = queue.SimpleQueue()
 
     def submit(self, fn: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_R]:
-        """Have `fn(*args, **kwargs)` called in the owning thread; thread-safe.
+        """Have `fn(*args, **kwargs)` called in the owning thread. Thread-safe.
 
-        Returns the future of its result. Raises RuntimeError when called from the owning
-        thread, which could then never come to run it, or when the executor has closed
-        and none takes over.
+        Args:
+            fn: The callable.
+            *args: For `fn`.
+            **kwargs: For `fn`.
+
+        Returns:
+            The future of its result.
+
+        Raises:
+            RuntimeError: This is the owning thread, which could then never come to run it,
+                or the executor has closed and none takes over.
         """
         if threading.get_ident() == self._thread and not self._closed:
             raise RuntimeError("You cannot submit onto CurrentThreadExecutor from its own thread")
@@ -72,7 +84,12 @@ class CurrentThreadExecutor(Executor):
     def run_until_future(self, future: Future[Any]) -> None:
         """Run submitted calls in this thread until `future` is done, then close.
 
-        Raises RuntimeError in a thread other than the one that made the executor.
+        Args:
+            future: Completed by another thread, or by a submitted call.
+
+        Raises:
+            RuntimeError: Another thread has made the executor; or this is a child process
+                that was forked by one of the calls.
         """
         future.add_done_callback(self.wake)
         try:
