@@ -284,19 +284,22 @@ async def test_an_error_leaves_no_reference_cycle() -> None:
     def fails() -> None:
         raise OwnError
 
-    gc.collect()
-    gc.disable()
-    try:
-        for thread_sensitive in (True, False):
-            try:
-                await sync_to_async(fails, thread_sensitive=thread_sensitive)()
-            except OwnError as error:
-                dead = weakref.ref(error)
-            await sync_to_async(lambda: None, thread_sensitive=thread_sensitive)()
-            await sync_to_async(lambda: None, thread_sensitive=thread_sensitive)()
-            assert dead() is None
-    finally:
-        gc.enable()
+    with ThreadPoolExecutor(1) as executor:
+        wrap = functools.partial(sync_to_async, thread_sensitive=False, executor=executor)
+        gc.collect()
+        gc.disable()
+        try:
+            for wrapper in (sync_to_async, wrap):
+                try:
+                    await wrapper(fails)()
+                except OwnError as error:
+                    dead = weakref.ref(error)
+                # The worker lets go of a job before it takes the next one.
+                await wrapper(lambda: None)()
+                await wrapper(lambda: None)()
+                assert dead() is None
+        finally:
+            gc.enable()
 
 
 @pytest.mark.asyncio
@@ -316,6 +319,34 @@ async def test_a_task_that_starts_its_own_successor_keeps_no_chain_of_records() 
         return await tasks[0]
 
     assert await generation(20) <= 3
+
+
+@pytest.mark.asyncio
+async def test_nor_do_tasks_whose_successor_asks_for_a_thread_while_they_still_run() -> None:
+    from asgi_sync._frames import chain, innermost
+
+    lengths: list[int] = []
+    tasks: list[asyncio.Task[None]] = []
+    has_asked = threading.Event()
+
+    async def generation(number: int) -> None:
+        lengths.append(len(list(chain(innermost.get()))))
+        asyncio.get_running_loop().call_soon(has_asked.set)
+        await sync_to_async(leave_successor)(number)
+
+    async def spawn(number: int) -> None:
+        has_asked.clear()
+        tasks.append(asyncio.create_task(generation(number)))
+
+    def leave_successor(number: int) -> None:
+        if number:
+            async_to_sync(spawn)(number - 1)
+            has_asked.wait()
+
+    await generation(20)
+    while tasks:
+        await tasks.pop()
+    assert max(lengths) <= 4
 
 
 def test_the_attributes_that_code_for_asgiref_reads() -> None:

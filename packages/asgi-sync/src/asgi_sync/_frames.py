@@ -17,9 +17,11 @@ Where code finds the innermost record above it:
   code runs in.
 
 Who changes a record: its `is_open` goes from true to false once, by the thread that runs
-the call; all else is set before other threads can see the record. Records refer to no
-arguments, no results and no contexts, and drop their event loop when they end: a task
-that lives on keeps only bare records alive.
+the call. Its `parent` may be replaced by one further up, by any thread, when those between
+have ended: all who look find the same answer, whichever they see. All else is set before
+other threads can see the record, unless its class says who sets it. Records refer to no
+arguments, no results and no contexts, and drop their event loop when they end: a task that
+lives on keeps only bare records alive.
 """
 
 from __future__ import annotations
@@ -76,9 +78,11 @@ class Record:
     __slots__ = ("_open", "_process", "name", "parent")
 
     def __init__(self, parent: Record | None, name: str) -> None:
-        # Records that have ended are left out, or the chain above a task that starts its
-        # own successor would grow for ever.
+        # Records that have ended are left out, here and above the parent, or the chain
+        # above a task that starts its own successor would grow for ever.
         self.parent = nearest_relevant(parent)
+        if self.parent is not None:
+            self.parent.parent = nearest_relevant(self.parent.parent)
         self.name = name
         self._process = _lifecycle.current_process()
         self._open = True

@@ -78,10 +78,10 @@ class AsyncSide(Generic[_R]):
         if close is not None:
             close()
 
-    def publish(self, _: object = None) -> None:
+    def publish(self) -> None:
         """Tell the waiting thread that the outcome is there: the last thing done here."""
         if not self._has_started:
-            # The task was cancelled before its first step.
+            # The task was cancelled before its first step, or could not be made.
             self.discard()
             self._error = self._error or asyncio.CancelledError()
         self._handled_error = None
@@ -118,7 +118,7 @@ class AsyncSide(Generic[_R]):
         return True
 
     def _start(self, loop: AbstractEventLoop) -> None:
-        coroutine = self.run()
+        coroutine = self._run_and_publish()
         try:
             # Event loops refer to tasks weakly: until its first step the task is kept by
             # the call of that step, which is scheduled, and then by the cancel handle.
@@ -129,8 +129,18 @@ class AsyncSide(Generic[_R]):
             self.fail(error)
             self.publish()
         else:
-            # Not at the end of `run`, which never begins if the task is cancelled before.
-            task.add_done_callback(self.publish)
+            # A task that is cancelled before its first step never comes to the end of its
+            # coroutine. The others have published there, without another turn of the loop,
+            # in which a task left behind could get its sync code served inside this call.
+            task.add_done_callback(self._publish_if_not_begun)
+
+    async def _run_and_publish(self) -> None:
+        await self.run()
+        self.publish()
+
+    def _publish_if_not_begun(self, task: asyncio.Task[None]) -> None:
+        if not self._has_started:
+            self.publish()
 
     def give_up(self, interrupt: BaseException) -> None:
         """Leave the async side to itself: the waiting thread has stopped waiting."""
