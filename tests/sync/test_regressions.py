@@ -222,6 +222,31 @@ def test_where_no_thread_can_be_started_the_coroutine_is_closed_and_no_worker_is
     assert list(workers._all) == known
 
 
+@pytest.mark.asyncio
+async def test_a_task_does_not_wait_for_async_code_that_could_not_be_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The task is cancelled just when async_to_sync fails for want of a thread."""
+    loop = asyncio.get_running_loop()
+
+    def cancels_and_fails(name: str) -> None:
+        cancelled = threading.Event()
+        loop.call_soon_threadsafe(task.cancel)
+        # By then the task waits for the async code that it believes to be under way.
+        loop.call_soon_threadsafe(loop.call_soon, loop.call_soon, cancelled.set)
+        cancelled.wait()
+        raise RuntimeError("can't start new thread")
+
+    def below() -> None:
+        monkeypatch.setattr(workers, "lease", cancels_and_fails)
+        with pytest.raises(RuntimeError, match="can't start"):
+            async_to_sync(running_loop, force_new_loop=True)()
+
+    task = asyncio.create_task(sync_to_async(below)())
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
 def test_where_no_event_loop_can_be_made_the_error_is_raised(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

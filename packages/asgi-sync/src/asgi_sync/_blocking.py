@@ -60,6 +60,9 @@ def blocked_call(name: str, find_executor: FindExecutor) -> Iterator[BlockedCall
         this_thread.record, this_thread.executor = above, serving
         executor.in_call = in_call
         record.close()
+        # If it has never begun, or this thread has stopped waiting for it, a task that is
+        # cancelled must not wait for its end either.
+        record.ended.set()
         if serving is None:
             executor.close(functools.partial(find_executor, record.parent, None, name))
         if record.interrupts:

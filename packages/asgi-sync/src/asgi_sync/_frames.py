@@ -39,7 +39,7 @@ from asgi_sync.current_thread_executor import CurrentThreadExecutor
 
 
 class Ending:
-    """The moment at which something has ended: set once, by any thread.
+    """The moment at which something has ended, set by any thread; again is no matter.
 
     Like `concurrent.futures.Future`, but signal-safe. The lock of a future is a Python
     object: a KeyboardInterrupt between its acquisition and the `with` block leaves it
@@ -130,8 +130,9 @@ class SyncCall(Record):
 class BlockedCall(Record):
     """One call of an async function from sync code, whose thread waits for it.
 
-    `ended` is done when nothing of the call runs on the event loop any more. It is set
-    last, when all that the waiting thread reads is there.
+    `ended` is done when nothing of the call runs on the event loop any more, or when its
+    thread has stopped waiting for that. It is set last, when all that the waiting thread
+    reads is there.
     """
 
     __slots__ = ("caller", "cancel_handle", "ended", "executor", "interrupts", "own_loop")
