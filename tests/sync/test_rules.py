@@ -978,6 +978,7 @@ needs_threads_at_exit = pytest.mark.skipif(
         pytest.param(
             "use_everything(); import atexit; atexit.register(use_everything)",
             id="at exit after use",
+            marks=needs_threads_at_exit,
         ),
         pytest.param(
             "threading.Thread(target=use_everything).start()",
