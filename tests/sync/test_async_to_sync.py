@@ -208,12 +208,13 @@ def test_the_callers_event_loop_setting_is_not_touched() -> None:
         loop.close()
 
 
-def test_calls_one_after_the_other_leave_no_thread_behind_but_an_idle_one() -> None:
-    async_to_sync(asyncio.sleep)(0)
+def test_a_call_that_needs_no_sync_code_starts_no_thread() -> None:
+    async def where() -> tuple[int, int]:
+        await asyncio.sleep(0)
+        return threading.get_ident(), threading.active_count()
+
     threads = threading.active_count()
-    for _ in range(50):
-        async_to_sync(asyncio.sleep)(0)
-    assert threading.active_count() == threads
+    assert async_to_sync(where)() == (threading.get_ident(), threads)
 
 
 def test_where_no_thread_can_be_started_the_error_is_raised_and_the_coroutine_closed(
@@ -226,7 +227,7 @@ def test_where_no_thread_can_be_started_the_error_is_raised_and_the_coroutine_cl
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(RuntimeError, match="can't start new thread"):
-            async_to_sync(asyncio.sleep)(0)
+            async_to_sync(sync_to_async(print))()
         gc.collect()
 
 

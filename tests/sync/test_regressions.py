@@ -9,6 +9,7 @@ import os
 import signal
 import threading
 import warnings
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
@@ -28,6 +29,7 @@ from asgi_sync import (
 )
 from asgi_sync._affinity import loop_drivers
 from asgi_sync._frames import chain, innermost
+from asgi_sync._loop_pool import loop_pool
 from asgi_sync._workers import Workers, workers
 
 thread_of_sync_code = sync_to_async(threading.get_ident)
@@ -130,6 +132,8 @@ def test_a_signal_handler_that_waits_inside_another_wait_leaves_it_its_wake_up()
         loop = asyncio.get_running_loop()
         handled = asyncio.Event()
         seen.append((loop, handled))
+        # From here on the main thread does not run the loop, but waits.
+        await sync_to_async(lambda: None)()
         os.kill(os.getpid(), signal.SIGUSR1)
         await handled.wait()
         return "done"
@@ -217,9 +221,10 @@ def test_where_no_thread_can_be_started_the_coroutine_is_closed_and_no_worker_is
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(RuntimeError, match="can't start new thread"):
-            async_to_sync(asyncio.sleep)(0)
+            async_to_sync(sync_to_async(print))()
         gc.collect()
     assert list(workers._all) == known
+    assert async_to_sync(asyncio.sleep)(0, "needs no thread") == "needs no thread"
 
 
 @pytest.mark.asyncio
@@ -239,8 +244,9 @@ async def test_a_task_does_not_wait_for_async_code_that_could_not_be_started(
 
     def below() -> None:
         monkeypatch.setattr(workers, "lease", cancels_and_fails)
+        needs_a_helper = async_to_sync(thread_of_sync_code, force_new_loop=True)
         with pytest.raises(RuntimeError, match="can't start"):
-            async_to_sync(running_loop, force_new_loop=True)()
+            needs_a_helper()
 
     task = asyncio.create_task(sync_to_async(below)())
     with pytest.raises(asyncio.CancelledError):
@@ -250,10 +256,11 @@ async def test_a_task_does_not_wait_for_async_code_that_could_not_be_started(
 def test_where_no_event_loop_can_be_made_the_error_is_raised(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def cannot(self: Any) -> None:
+    def cannot() -> None:
         raise OSError("Too many open files")
 
-    monkeypatch.setattr(asyncio.Runner, "get_loop", cannot)
+    monkeypatch.setattr(loop_pool, "_idle", deque())
+    monkeypatch.setattr(asyncio, "new_event_loop", cannot)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(OSError, match="Too many open files"):
@@ -358,9 +365,8 @@ def test_a_single_thread_context_that_has_ended_is_not_used_by_those_who_still_h
     with AsyncSingleThreadContext():
         inside = async_to_sync(running_loop)()
         context = contextvars.copy_context()
-    after = context.run(async_to_sync(running_loop))
-    assert after is not inside
-    assert after.is_closed()
+    assert inside.is_closed()
+    assert context.run(async_to_sync(running_loop)) is not inside
 
 
 def test_a_single_thread_context_may_be_left_in_another_contextvars_context() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import weakref
 from asyncio import AbstractEventLoop
@@ -11,13 +10,13 @@ from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from asgi_sync import Lineage, current_lineage, ensure_lineage
+from asgi_sync import Lineage, LoopUse, current_lineage, current_loop_use, ensure_lineage
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class _OfLoop(NamedTuple):
-    loop: weakref.ref[AbstractEventLoop]
+    loop: weakref.ref[AbstractEventLoop | LoopUse]
     values: Mapping[str, Any]
 
 
@@ -69,14 +68,17 @@ class LoopStorage:
     def values(self) -> Mapping[str, Any]:
         """What is set for the task that calls."""
         owned = self._owned.get()
-        if owned is None or owned.loop() is not asyncio.get_running_loop():
+        if owned is None or owned.loop() is not current_loop_use():
             return _NOTHING
         return owned.values
 
     def replace(self, values: Mapping[str, Any]) -> None:
         """Set all values at once, for the task that calls and what descends from it."""
+        loop = current_loop_use()
+        if loop is None:
+            raise RuntimeError("no running event loop")
         # Weakly: a context may last longer than the loop.
-        self._owned.set(_OfLoop(weakref.ref(asyncio.get_running_loop()), values))
+        self._owned.set(_OfLoop(weakref.ref(loop), values))
 
 
 class ThreadStorage(threading.local):
@@ -116,5 +118,5 @@ class ThreadCriticalStorage:
         self._here().replace(values)
 
     def _here(self) -> LoopStorage | ThreadStorage:
-        in_sync_code = asyncio._get_running_loop() is None
+        in_sync_code = current_loop_use() is None
         return self._in_sync_code if in_sync_code else self._in_async_code

@@ -3,7 +3,13 @@
 from asgi_sync.__about__ import __version__
 from asgi_sync._async_to_sync import AsyncToSync, async_to_sync
 from asgi_sync._callables import iscoroutinefunction, markcoroutinefunction
-from asgi_sync._lineage import Lineage, current_lineage, ensure_lineage
+from asgi_sync._lineage import (
+    Lineage,
+    LoopUse,
+    current_lineage,
+    current_loop_use,
+    ensure_lineage,
+)
 from asgi_sync._single_thread_context import AsyncSingleThreadContext
 from asgi_sync._sync_to_async import SyncToAsync, sync_to_async
 from asgi_sync._thread_contexts import ThreadSensitiveContext
@@ -14,11 +20,13 @@ __all__ = [
     "AsyncToSync",
     "CurrentThreadExecutor",
     "Lineage",
+    "LoopUse",
     "SyncToAsync",
     "ThreadSensitiveContext",
     "__version__",
     "async_to_sync",
     "current_lineage",
+    "current_loop_use",
     "ensure_lineage",
     "iscoroutinefunction",
     "markcoroutinefunction",

@@ -90,7 +90,7 @@ def _decision_of(record: Record, is_start: bool) -> Decision | None:
     if isinstance(record, SensitiveScope):
         return Decision(Place.CONTEXT, record.executor, record)
     if isinstance(record, SyncCall) and record.thread_sensitive:
-        if record.thread == threading.get_ident():
+        if record.thread == threading.get_ident() and record.waits_in is None:
             return Decision(Place.LOOP, because_of=record)
         if is_start and record.waits_in is None:
             return Decision(Place.NOWHERE, because_of=record)

@@ -10,12 +10,14 @@ from collections.abc import Awaitable, Callable, Coroutine
 from types import MethodType
 from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, overload
 
+from asgi_sync._affinity import loop_drivers
 from asgi_sync._asgiref_attributes import BlockedThreads
 from asgi_sync._blocking import LoopWatch, blocked_call, wait_until_ended
 from asgi_sync._callables import describe, drop_coroutine_marker, warn_if_not_async
 from asgi_sync._context import bring_back
+from asgi_sync._driving import run_on_own_loop
 from asgi_sync._frames import BlockedCall
-from asgi_sync._runner import AsyncSide, OwnLoop, own_loop_in_force
+from asgi_sync._runner import AsyncSide, own_loop_in_force
 from asgi_sync._sync_to_async import sensitive_executor
 
 __all__ = ["AsyncToSync", "async_to_sync"]
@@ -61,7 +63,7 @@ class AsyncToSync(Generic[_P, _R]):
                 side = AsyncSide(record, awaitable, sys.exc_info()[1])
                 # Nothing that this frame holds from here on refers to the arguments.
                 del awaitable, args, kwargs
-                wait_until_ended(record, self._start(side))
+                self._run(side)
         except BaseException as interrupt:
             if side is not None:
                 side.give_up(interrupt)
@@ -81,19 +83,18 @@ class AsyncToSync(Generic[_P, _R]):
         """Bind to an instance as functions do; accessed on the class, the wrapper itself."""
         return self if instance is None else MethodType(self, instance)
 
-    def _start(self, side: AsyncSide[_R]) -> Callable[[], None] | None:
-        """Start the async side on the event loop that is right for it (rule R3).
-
-        Returns what is to be called while the thread waits and nothing comes.
-        """
+    def _run(self, side: AsyncSide[_R]) -> None:
+        """Run the async side, to its end, on the event loop that is right for it (rule R3)."""
         record = side.record
         loop = None if self.force_new_loop else _running_parent_loop(record)
         if loop is not None and side.start_on(loop):
-            return LoopWatch(loop, record)
+            wait_until_ended(record, record.ended, LoopWatch(loop, record))
+            return
         shared = own_loop_in_force.get()
-        if shared is None or not shared.can_run(record) or not shared.run(side, then_close=False):
-            OwnLoop().run(side, then_close=True)
-        return None
+        if shared is not None and shared.can_run(record) and shared.run(side, then_close=False):
+            wait_until_ended(record, record.ended)
+        else:
+            run_on_own_loop(side)
 
 
 def _refuse_running_loop() -> None:
@@ -110,7 +111,10 @@ def _refuse_running_loop() -> None:
 def _running_parent_loop(record: BlockedCall) -> AbstractEventLoop | None:
     """The event loop of the `sync_to_async` call that this thread is inside of."""
     loop = None if record.caller is None else record.caller.loop
-    return loop if loop is not None and loop.is_running() else None
+    if loop is None:
+        return None
+    # A loop that is being handed over from one thread to another stands still meanwhile.
+    return loop if loop.is_running() or loop in loop_drivers else None
 
 
 @overload
@@ -145,9 +149,13 @@ def async_to_sync(
         async def main(): ...
 
     Below `sync_to_async` the coroutine runs as a task on the event loop of that call.
-    Elsewhere, and with `force_new_loop`, it runs on a loop of its own in a worker thread,
-    made and closed for the call, or on that of the enclosing `AsyncSingleThreadContext`.
-    While the calling thread waits it runs the thread-sensitive calls that come from below.
+    Elsewhere, and with `force_new_loop`, it runs on a loop of its own, as good as new, or
+    on that of the enclosing `AsyncSingleThreadContext`. The calling thread runs the loop of
+    its own itself, until thread-sensitive code from below needs that thread: then a worker
+    thread goes on running the loop, and the calling thread serves.
+
+    Tasks that are left on a loop of its own when the coroutine ends are cancelled and
+    awaited before the call returns, as with `asyncio.run`.
 
     The coroutine sees the caller's context variables and `sys.exc_info()`, and what it
     changes in the former is there for the caller afterwards.

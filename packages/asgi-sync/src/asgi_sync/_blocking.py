@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TypeAlias
 
 from asgi_sync._executors import thread_is_blocked
-from asgi_sync._frames import BlockedCall, Record, SyncCall, innermost, this_thread
+from asgi_sync._frames import BlockedCall, Ending, Record, SyncCall, innermost, this_thread
 from asgi_sync._interrupts import interrupts_cancel
 from asgi_sync.current_thread_executor import CurrentThreadExecutor
 
@@ -70,24 +70,28 @@ def blocked_call(name: str, find_executor: FindExecutor) -> Iterator[BlockedCall
             raise KeyboardInterrupt
 
 
-def wait_until_ended(record: BlockedCall, while_idle: Callable[[], None] | None = None) -> None:
-    """Serve others in this thread until the call has ended on its event loop.
+def wait_until_ended(
+    record: BlockedCall, ending: Ending, while_idle: Callable[[], None] | None = None
+) -> None:
+    """Serve others in this thread until `ending`, which another thread brings about.
 
     Ctrl-C has cancelled the async code, which is waited for; a second one ends the wait,
     and `blocked_call` raises KeyboardInterrupt (rule R10). Any other exception that a
     signal handler raises here cancels, waits, and propagates.
     """
     executor = record.executor
-    record.ended.add_done_callback(executor.wake)
+    ending.add_done_callback(executor.wake)
     try:
-        executor.serve_until(lambda: record.ended.done() or record.interrupts > 1, while_idle)
+        executor.serve_until(lambda: ending.done() or record.interrupts > 1, while_idle)
     except BaseException as error:
         if isinstance(error, LoopStoppedError) or not record.is_open:
             # Nothing more comes from that loop, or this is a forked child without it.
             raise
         record.cancel_handle.cancel()
-        executor.serve_until(record.ended.done, while_idle)
+        executor.serve_until(ending.done, while_idle)
         raise
+    if not ending.done():
+        raise KeyboardInterrupt
 
 
 class LoopWatch:

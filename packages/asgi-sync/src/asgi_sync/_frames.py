@@ -135,7 +135,15 @@ class BlockedCall(Record):
     reads is there.
     """
 
-    __slots__ = ("caller", "cancel_handle", "ended", "executor", "interrupts", "own_loop")
+    __slots__ = (
+        "caller",
+        "cancel_handle",
+        "ended",
+        "executor",
+        "interrupts",
+        "own_loop",
+        "runs_loop",
+    )
 
     def __init__(
         self,
@@ -152,6 +160,8 @@ class BlockedCall(Record):
         self.ended = Ending()
         # How often Ctrl-C was pressed while the thread waited.
         self.interrupts = 0
+        # Whether the waiting thread runs the event loop itself, just now.
+        self.runs_loop = False
         # The identity of the event loop that is driven for this call, if it is no other's.
         self.own_loop: object = None
 

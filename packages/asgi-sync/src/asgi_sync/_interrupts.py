@@ -55,5 +55,8 @@ def _cancel_or_interrupt(signum: int, frame: FrameType | None) -> None:
     record.interrupts += 1
     if record.interrupts == 1:
         record.cancel_handle.cancel()
+    elif record.runs_loop:
+        # Out of the event loop, as with `asyncio.Runner`.
+        signal.default_int_handler(signum, frame)
     else:
         record.executor.wake()

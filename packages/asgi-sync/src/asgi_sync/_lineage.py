@@ -26,7 +26,7 @@ from asyncio import AbstractEventLoop
 from contextvars import ContextVar
 from typing import NamedTuple
 
-__all__ = ["Lineage", "current_lineage", "ensure_lineage"]
+__all__ = ["Lineage", "LoopUse", "current_lineage", "current_loop_use", "ensure_lineage"]
 
 
 class Lineage:
@@ -42,17 +42,39 @@ class _ThreadIdentity(threading.local):
         self.token = object()
 
 
+class LoopUse:
+    """The identity of one use of an event loop. Compared with `is`, never reused."""
+
+    __slots__ = ("__weakref__",)
+
+
 class _Home(NamedTuple):
     lineage: Lineage
     thread: object
-    loop: AbstractEventLoop | None
+    loop: object
 
-    def is_at(self, thread: object, loop: AbstractEventLoop | None) -> bool:
+    def is_at(self, thread: object, loop: object) -> bool:
         return self.thread is thread or (loop is not None and self.loop is loop)
 
 
 _thread_identity = _ThreadIdentity()
 _home: ContextVar[_Home | None] = ContextVar("asgi_sync.home", default=None)
+
+
+# The present use of each loop that is used more than once. By whoever uses it, before and
+# after.
+loop_uses: dict[AbstractEventLoop, LoopUse] = {}
+
+
+def current_loop_use() -> AbstractEventLoop | LoopUse | None:
+    """What stands for the running event loop, or None outside of one.
+
+    The loop itself, or where `async_to_sync` uses one loop for several calls, an object for
+    the present call: what one call has left, in a context or elsewhere, is not to be taken
+    for the next one's. Can be weakly referenced.
+    """
+    loop = asyncio._get_running_loop()
+    return loop if loop is None else loop_uses.get(loop, loop)
 
 
 def current_lineage() -> Lineage | None:
@@ -62,7 +84,7 @@ def current_lineage() -> Lineage | None:
     out of event loops; raises nothing.
     """
     home = _home.get()
-    if home is None or not home.is_at(_thread_identity.token, asyncio._get_running_loop()):
+    if home is None or not home.is_at(_thread_identity.token, current_loop_use()):
         return None
     return home.lineage
 
@@ -72,7 +94,7 @@ def ensure_lineage() -> Lineage:
     lineage = current_lineage()
     if lineage is None:
         lineage = Lineage()
-        _home.set(_Home(lineage, _thread_identity.token, asyncio._get_running_loop()))
+        _home.set(_Home(lineage, _thread_identity.token, current_loop_use()))
     return lineage
 
 
@@ -86,7 +108,7 @@ class Passage:
 
     def __init__(self) -> None:
         self._thread = _thread_identity.token
-        self._loop = asyncio._get_running_loop()
+        self._loop = current_loop_use()
 
     def arrive(self) -> None:
         """Make this side the home of the context, if the near side was."""
@@ -96,7 +118,7 @@ class Passage:
             return
         if home.is_at(self._thread, self._loop):
             self._lineage = home.lineage
-            here = (_thread_identity.token, asyncio._get_running_loop())
+            here = (_thread_identity.token, current_loop_use())
             _home.set(_Home(home.lineage, *here))
         else:
             _home.set(None)

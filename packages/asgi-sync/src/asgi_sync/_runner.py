@@ -14,6 +14,7 @@ from asgi_sync import _lifecycle
 from asgi_sync._affinity import loop_drivers
 from asgi_sync._context import Crossing, await_while_handling
 from asgi_sync._frames import BlockedCall, chain
+from asgi_sync._lineage import LoopUse, loop_uses
 from asgi_sync._workers import Worker, workers
 
 _R = TypeVar("_R")
@@ -40,6 +41,11 @@ class AsyncSide(Generic[_R]):
         self._has_started = False
         self._error: BaseException | None = None
         self._result: Any = None
+
+    @property
+    def handles_error(self) -> bool:
+        """Whether the caller is handling an exception."""
+        return self._handled_error is not None
 
     async def run(self) -> None:
         """Await it, in a task of its own, and keep the outcome for `publish`."""
@@ -112,12 +118,17 @@ class AsyncSide(Generic[_R]):
     def start_on(self, loop: AbstractEventLoop) -> bool:
         """Start it on a loop that another thread runs; false if the loop has closed."""
         try:
-            loop.call_soon_threadsafe(self._start, loop, context=self.context)
+            loop.call_soon_threadsafe(self._start, loop, loop_uses.get(loop), context=self.context)
         except RuntimeError:
             return False
         return True
 
-    def _start(self, loop: AbstractEventLoop) -> None:
+    def _start(self, loop: AbstractEventLoop, use: LoopUse | None) -> None:
+        if loop_uses.get(loop) is not use:
+            # The call that the loop was driven for has ended in between; this is another's.
+            self.fail(RuntimeError(f"The event loop of {self.record.name} is not run any more."))
+            self.publish()
+            return
         coroutine = self._run_and_publish()
         try:
             # Event loops refer to tasks weakly: until its first step the task is kept by

@@ -73,7 +73,7 @@ def _close(own_loop: OwnLoop) -> None:
     with blocked_call("AsyncSingleThreadContext.__exit__", sensitive_executor) as record:
         side = AsyncSide(record, _nothing(), None)
         if own_loop.run(side, then_close=True):
-            wait_until_ended(record)
+            wait_until_ended(record, record.ended)
             side.take_result()
         else:
             side.discard()

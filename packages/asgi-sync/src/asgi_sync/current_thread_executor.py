@@ -56,6 +56,9 @@ class CurrentThreadExecutor(Executor):
         # Whether a submitted call is on top of the owning thread's stack, rather than the
         # bridge's own code, which no interrupt may break into. For that thread alone.
         self.in_call = False
+        # While the owning thread runs an event loop instead of waiting: has another thread
+        # run that, so that this one can serve. Set by the owning thread.
+        self.hand_over: Callable[[], None] | None = None
         # None wakes the thread, to see whether what it waits for has come.
         self._items: queue.SimpleQueue[WorkItem | None] = queue.SimpleQueue()
 
@@ -74,7 +77,7 @@ class CurrentThreadExecutor(Executor):
             RuntimeError: This is the owning thread, which could then never come to run it,
                 or the executor has closed and none takes over.
         """
-        if threading.get_ident() == self._thread and not self._closed:
+        if threading.get_ident() == self._thread and self.hand_over is None and not self._closed:
             raise RuntimeError("You cannot submit onto CurrentThreadExecutor from its own thread")
         item = WorkItem(self._call, (fn, args, kwargs), {})
         if not self._accept(item):
@@ -191,6 +194,9 @@ class CurrentThreadExecutor(Executor):
         with self._closing:
             if not self._closed:
                 self._items.put(item)
+                hand_over = self.hand_over
+                if hand_over is not None:
+                    hand_over()
                 return True
         return self._pass_on(item)
 

@@ -1,0 +1,200 @@
+"""Runs an event loop for one `async_to_sync` call, on the calling thread as long as it can.
+
+Waking another thread costs more than most coroutines do, so the calling thread runs the
+loop itself, in place. Then thread-sensitive code from below asks for that very thread
+(rule R1), which can either run the loop or serve. So it *hands over*: the loop is stopped
+at the end of its iteration, a worker thread goes on running the same loop, and the calling
+thread serves until the call has ended::
+
+    calling thread                      helper
+    run_forever()                  -
+    |  a task submits sync code    -
+    run_forever() returns          -
+    lease helper ---------------------> run_forever()
+    serve: run the sync code            |
+    serve                               |  the task gets the result
+    serve                               |  main task done
+    ended <----------------------------- run_forever() returns
+
+An asyncio loop may be run by different threads, one after the other; only one at a time
+refers to it. Not in place, but on the helper from the start, goes a call whose thread is
+handling an exception: whatever runs on that thread's stack, every task and callback of the
+loop, would see it in `sys.exc_info()`.
+
+A run of the loop ends when its main task is done. One that ends otherwise (by `stop()`, or
+by SystemExit in some task) is an error of the call. After the main task the loop is proven
+clean, or what was left on it is cancelled and awaited in another run, since that may need
+the calling thread as well; only then does the call end.
+
+Who runs the loop changes in the calling thread alone, between two runs. What other threads
+may do is ask for a hand-over; asked too late, it is of no effect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import threading
+from asyncio import AbstractEventLoop
+from typing import Any
+
+from asgi_sync._affinity import loop_drivers
+from asgi_sync._blocking import wait_until_ended
+from asgi_sync._frames import BlockedCall, Ending
+from asgi_sync._lineage import LoopUse, loop_uses
+from asgi_sync._loop_pool import PooledLoop, loop_pool
+from asgi_sync._runner import AsyncSide
+from asgi_sync._workers import Worker, workers
+
+
+def run_on_own_loop(side: AsyncSide[Any]) -> None:
+    """Run the async side of a call on a loop of its own, from this thread, to its end.
+
+    Raises what making a loop raises, and KeyboardInterrupt on a second Ctrl-C.
+    """
+    pooled = loop_pool.take()
+    loop, record = pooled.loop, side.record
+    drive = Drive(loop, record, in_place=not side.handles_error)
+    loop_drivers[loop], loop_uses[loop] = record, LoopUse()
+    failure: Exception | None = None
+    try:
+        try:
+            drive.run(loop.create_task(side.run(), context=side.context))
+        except Exception as error:
+            failure = error
+        finally:
+            if not pooled.is_as_new:
+                drive.run(loop.create_task(_cancel_what_is_left()))
+    finally:
+        del loop_drivers[loop], loop_uses[loop]
+        drive.end(pooled)
+    if failure is not None:
+        # Not before: cancelling the call's own task has given it another outcome.
+        side.fail(failure)
+
+
+class Drive:
+    """An event loop that runs one main task after the other, for one call."""
+
+    def __init__(self, loop: AbstractEventLoop, record: BlockedCall, *, in_place: bool) -> None:
+        self._loop = loop
+        self._record = record
+        self._thread = threading.get_ident()
+        self._runs_in_place = in_place
+        self._can_hand_over = True
+        self._helper: Worker | None = None
+        self._helper_runs: Ending | None = None
+        self._error: BaseException | None = None
+        self._main: asyncio.Task[Any] | None = None
+
+    def run(self, main: asyncio.Task[Any]) -> None:
+        """Run the loop until `main` is done, serving others where a helper runs it.
+
+        Raises what breaks out of the loop.
+        """
+        self._main = main
+        main.add_done_callback(self._stop)
+        if self._runs_in_place:
+            self._run_in_place()
+        if not main.done() and not self._runs_in_place:
+            self._run_on_helper()
+        if not main.done():
+            raise RuntimeError("Event loop stopped before Future completed.")
+
+    def request_hand_over(self) -> None:
+        """Have a helper run the loop, soon, so that the calling thread can serve.
+
+        Called by whoever gives the calling thread something to do; thread-safe.
+        """
+        if threading.get_ident() == self._thread:
+            self._hand_over()
+        else:
+            self._loop.call_soon_threadsafe(self._hand_over)
+
+    def end(self, pooled: PooledLoop) -> None:
+        """Give helper and loop back. A helper that still runs the loop does so itself."""
+        if self._helper is None:
+            loop_pool.give_back(pooled)
+            return
+        if self._helper_runs is None or self._helper_runs.done():
+            loop_pool.give_back(pooled)
+        else:
+            # The calling thread has stopped waiting: a second Ctrl-C.
+            self._helper.put(functools.partial(_end_alone, pooled))
+        self._helper.release()
+
+    def _run_in_place(self) -> None:
+        executor = self._record.executor
+        executor.hand_over = self.request_hand_over if self._can_hand_over else None
+        self._record.runs_loop = True
+        try:
+            self._loop.run_forever()
+        finally:
+            self._record.runs_loop = False
+            executor.hand_over = None
+
+    def _hand_over(self) -> None:
+        # On the loop. Elsewhere than in place it was asked for too late.
+        if self._record.runs_loop:
+            self._runs_in_place = False
+            self._loop.stop()
+
+    def _run_on_helper(self) -> None:
+        if self._helper is None:
+            try:
+                self._helper = workers.lease("asgi-sync event loop")
+            except RuntimeError:
+                # No thread can be started. The clean-up is run in place, come what may.
+                self._runs_in_place, self._can_hand_over = True, False
+                raise
+        self._helper_runs = Ending()
+        if not self._helper.put(functools.partial(self._help, self._helper_runs)):
+            raise RuntimeError("The interpreter is exiting and the event loop has ended.")
+        wait_until_ended(self._record, self._helper_runs)
+        error, self._error = self._error, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                # The error's traceback holds this frame, which must not hold the error.
+                del error
+
+    def _help(self, runs: Ending) -> None:
+        try:
+            self._loop.run_forever()
+        except BaseException as error:
+            self._error = error
+        runs.set()
+
+    def _stop(self, task: asyncio.Task[Any]) -> None:
+        # Not for the main task of a run that has failed, which is cancelled in the next.
+        if task is self._main:
+            self._loop.stop()
+
+
+async def _cancel_what_is_left() -> None:
+    """Cancel and await what the call has left on the loop, as `asyncio.run` does."""
+    loop = asyncio.get_running_loop()
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+    for task in left:
+        if not task.cancelled() and task.exception() is not None:
+            loop.call_exception_handler(
+                {
+                    "message": "unhandled exception during async_to_sync() shutdown",
+                    "exception": task.exception(),
+                    "task": task,
+                }
+            )
+    await loop.shutdown_asyncgens()
+    await loop.shutdown_default_executor()
+
+
+def _end_alone(pooled: PooledLoop) -> None:
+    loop = pooled.loop
+    try:
+        loop.run_until_complete(_cancel_what_is_left())
+    finally:
+        loop.close()
