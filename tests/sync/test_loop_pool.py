@@ -25,7 +25,7 @@ def pool() -> Iterator[LoopPool]:
 def test_a_loop_that_was_given_back_clean_is_taken_again(pool: LoopPool) -> None:
     pooled = pool.take()
     pooled.loop.run_until_complete(asyncio.sleep(0.001))
-    pool.give_back(pooled)
+    pool.give_back(pooled, as_new=pooled.is_as_new)
     assert pool.take() is pooled
     pooled.loop.close()
 
@@ -34,7 +34,7 @@ def test_no_more_than_so_many_are_kept(pool: LoopPool, monkeypatch: pytest.Monke
     monkeypatch.setattr(_loop_pool, "MAX_IDLE_LOOPS", 2)
     taken = [pool.take() for _ in range(3)]
     for pooled in taken:
-        pool.give_back(pooled)
+        pool.give_back(pooled, as_new=pooled.is_as_new)
     assert [pooled.loop.is_closed() for pooled in taken] == [False, False, True]
 
 
@@ -132,7 +132,7 @@ def test_a_loop_on_which_something_was_left_is_closed(
         if leave is leave_asynchronous_generator:
             pooled.loop.run_until_complete(left[-1].aclose())
         if leave is not leave_task and leave is not leave_asynchronous_generator:
-            pool.give_back(pooled)
+            pool.give_back(pooled, as_new=pooled.is_as_new)
             assert pooled.loop.is_closed()
     finally:
         pooled.loop.close()
@@ -146,7 +146,7 @@ def test_a_loop_of_another_policy_is_not_taken(
     pool: LoopPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pooled = pool.take()
-    pool.give_back(pooled)
+    pool.give_back(pooled, as_new=pooled.is_as_new)
     monkeypatch.setattr(_loop_pool, "_policy_in_force", lambda: "another")
     another = pool.take()
     assert another is not pooled
@@ -163,7 +163,7 @@ def test_a_loop_that_cannot_be_looked_into_is_never_kept(
     monkeypatch.setattr(asyncio, "new_event_loop", Foreign)
     pooled = PooledLoop()
     assert not pooled.is_as_new
-    pool.give_back(pooled)
+    pool.give_back(pooled, as_new=pooled.is_as_new)
     assert pooled.loop.is_closed()
 
 
@@ -171,7 +171,7 @@ def test_a_loop_that_something_was_posted_to_while_it_was_idle_is_not_taken(
     pool: LoopPool,
 ) -> None:
     pooled = pool.take()
-    pool.give_back(pooled)
+    pool.give_back(pooled, as_new=pooled.is_as_new)
     pooled.loop.call_soon_threadsafe(print)
     another = pool.take()
     assert another is not pooled

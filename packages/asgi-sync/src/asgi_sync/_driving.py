@@ -57,17 +57,19 @@ def run_on_own_loop(side: AsyncSide[Any]) -> None:
     drive = Drive(loop, record, in_place=not side.handles_error)
     loop_drivers[loop], loop_uses[loop] = record, LoopUse()
     failure: Exception | None = None
+    as_new = False
     try:
         try:
             drive.run(loop.create_task(side.run(), context=side.context))
         except Exception as error:
             failure = error
         finally:
-            if not pooled.is_as_new:
+            as_new = pooled.is_as_new
+            if not as_new:
                 drive.run(loop.create_task(_cancel_what_is_left()))
     finally:
         del loop_drivers[loop], loop_uses[loop]
-        drive.end(pooled)
+        drive.end(pooled, as_new=as_new)
     if failure is not None:
         # Not before: cancelling the call's own task has given it another outcome.
         side.fail(failure)
@@ -111,17 +113,20 @@ class Drive:
         else:
             self._loop.call_soon_threadsafe(self._hand_over)
 
-    def end(self, pooled: PooledLoop) -> None:
-        """Give helper and loop back. A helper that still runs the loop does so itself."""
-        if self._helper is None:
-            loop_pool.give_back(pooled)
-            return
-        if self._helper_runs is None or self._helper_runs.done():
-            loop_pool.give_back(pooled)
+    def end(self, pooled: PooledLoop, *, as_new: bool) -> None:
+        """Give helper and loop back."""
+        if (
+            self._helper is not None
+            and self._helper_runs is not None
+            and not self._helper_runs.done()
+        ):
+            # The calling thread has stopped waiting, on a second Ctrl-C: the helper, which
+            # still runs the loop, cleans up and closes it.
+            self._helper.put(functools.partial(_end_alone, pooled.loop))
         else:
-            # The calling thread has stopped waiting: a second Ctrl-C.
-            self._helper.put(functools.partial(_end_alone, pooled))
-        self._helper.release()
+            loop_pool.give_back(pooled, as_new=as_new)
+        if self._helper is not None:
+            self._helper.release()
 
     def _run_in_place(self) -> None:
         executor = self._record.executor
@@ -192,8 +197,7 @@ async def _cancel_what_is_left() -> None:
     await loop.shutdown_default_executor()
 
 
-def _end_alone(pooled: PooledLoop) -> None:
-    loop = pooled.loop
+def _end_alone(loop: AbstractEventLoop) -> None:
     try:
         loop.run_until_complete(_cancel_what_is_left())
     finally:

@@ -35,9 +35,10 @@ def interrupts_cancel() -> Iterator[None]:
     try:
         yield
     finally:
-        # The program may have installed a handler meanwhile, in a call that was served.
-        if signal.getsignal(signal.SIGINT) is _cancel_or_interrupt:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+        if handler is not _cancel_or_interrupt:
+            # The program has installed another meanwhile, in a call that was served.
+            signal.signal(signal.SIGINT, handler)
 
 
 def _is_ours_to_handle() -> bool:

@@ -14,6 +14,8 @@ handler and in a finaliser.
 from __future__ import annotations
 
 import asyncio
+import operator
+import selectors
 from asyncio import AbstractEventLoop
 from collections import deque
 from contextlib import suppress
@@ -33,29 +35,39 @@ _CONTAINERS = ("_ready", "_scheduled", "_signal_handlers", "_asyncgens", "_trans
 class PooledLoop:
     """An event loop, and what it was like when it was new."""
 
-    __slots__ = ("_as_new", "_policy", "loop")
+    __slots__ = ("_attributes", "_containers", "_policy", "_selector", "loop")
 
     def __init__(self) -> None:
         self._policy = _policy_in_force()
         self.loop: AbstractEventLoop = asyncio.new_event_loop()
-        self._as_new = dict(vars(self.loop)) if _can_be_inspected(self.loop) else None
+        # Left empty for a loop that cannot be inspected, which is never as new.
+        self._attributes: dict[str, Any] = {}
+        self._containers: list[Any] = []
+        self._selector: selectors.BaseSelector | None = None
+        if _can_be_inspected(self.loop):
+            self._attributes = dict(vars(self.loop))
+            self._containers = [self._attributes[name] for name in _CONTAINERS]
+            self._selector = self._attributes["_selector"]
 
     @property
-    def is_of_policy_in_force(self) -> bool:
-        """Whether a loop made now would come from where this one has."""
-        return self._policy is _policy_in_force()
+    def may_be_taken(self) -> bool:
+        """Whether a loop made now would be the same, and nobody has posted to this one.
+
+        A thread that still has a loop may post to it after it was found to be as new.
+        """
+        return self._policy is _policy_in_force() and not any(self._containers)
 
     @property
     def is_as_new(self) -> bool:
         """Whether nothing can be seen or run that a call has left; false if unknown."""
-        if self._as_new is None:
+        if self._selector is None:
             return False
         inside = vars(self.loop)
         return (
-            len(inside) == len(self._as_new)
-            and all(inside.get(name, self) is value for name, value in self._as_new.items())
-            and not any(inside.get(name) for name in _CONTAINERS)
-            and len(inside["_selector"].get_map()) == 1
+            len(inside) == len(self._attributes)
+            and all(map(operator.is_, map(inside.get, self._attributes), self._attributes.values()))
+            and not any(self._containers)
+            and len(self._selector.get_map()) == 1
             and not asyncio.all_tasks(self.loop)
         )
 
@@ -72,15 +84,14 @@ class LoopPool:
         # One operation: a look before it could find a loop that is gone after it.
         with suppress(IndexError):
             pooled = self._idle.pop()
-            # Again as new: a thread that still has the loop may have posted to it.
-            if pooled.is_of_policy_in_force and pooled.is_as_new:
+            if pooled.may_be_taken:
                 return pooled
             pooled.loop.close()
         return PooledLoop()
 
-    def give_back(self, pooled: PooledLoop) -> None:
-        """Keep a loop that is not running any more, if it is clean, or else close it."""
-        if pooled.is_as_new and len(self._idle) < MAX_IDLE_LOOPS:
+    def give_back(self, pooled: PooledLoop, *, as_new: bool) -> None:
+        """Keep a loop that is not running any more, if it is as new, or else close it."""
+        if as_new and len(self._idle) < MAX_IDLE_LOOPS:
             self._idle.append(pooled)
         else:
             pooled.loop.close()
