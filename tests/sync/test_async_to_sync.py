@@ -12,7 +12,13 @@ from typing import Any
 
 import pytest
 
-from asgi_sync import AsyncToSync, async_to_sync, iscoroutinefunction, sync_to_async
+from asgi_sync import (
+    AsyncSingleThreadContext,
+    AsyncToSync,
+    async_to_sync,
+    iscoroutinefunction,
+    sync_to_async,
+)
 from asgi_sync._workers import workers
 
 
@@ -73,24 +79,37 @@ def test_the_wrapper_looks_like_the_function() -> None:
 def test_the_wrapper_is_not_taken_for_a_coroutine_function(wrapped: Any) -> None:
     wrapper = async_to_sync(wrapped)
     assert not iscoroutinefunction(wrapper)
-    assert not asyncio.iscoroutinefunction(wrapper) if _asyncio_predicate_is_quiet() else True
-
-
-def _asyncio_predicate_is_quiet() -> bool:
-    # It warns of its removal from Python 3.14 on.
-    import sys
-
-    return sys.version_info < (3, 14)
+    assert not inspect.iscoroutinefunction(wrapper)
 
 
 def test_what_is_not_marked_async_gets_a_warning_and_works() -> None:
     def returns_an_awaitable() -> Awaitable[str]:
         return asyncio.sleep(0, "done")
 
-    with pytest.warns(UserWarning, match="non-async-marked callable") as caught:
+    with pytest.warns(UserWarning, match="non-async-marked callable"):
         wrapper = async_to_sync(returns_an_awaitable)
-    assert caught[0].filename == __file__
     assert wrapper() == "done"
+
+
+@pytest.mark.parametrize("wrap", [async_to_sync, AsyncToSync, async_to_sync(force_new_loop=True)])
+def test_the_warning_names_the_line_that_passed_the_callable(wrap: Any) -> None:
+    with pytest.warns(UserWarning, match="non-async-marked callable") as caught:
+        wrap(lambda: asyncio.sleep(0))
+    assert caught[0].filename == __file__
+
+
+def test_stop_async_iteration_is_passed_on() -> None:
+    async def numbers() -> Any:
+        yield 1
+
+    async def following() -> Any:
+        return await anext(iterator)
+
+    with AsyncSingleThreadContext():
+        iterator = numbers()
+        assert async_to_sync(following)() == 1
+        with pytest.raises(StopAsyncIteration):
+            async_to_sync(following)()
 
 
 def test_partials_and_instances_of_async_callables_get_no_warning() -> None:

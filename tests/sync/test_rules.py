@@ -34,6 +34,7 @@ from helpers.children import interrupt_python_once_ready, run_python
 from asgi_sync import (
     SyncToAsync,
     ThreadSensitiveContext,
+    _workers,
     async_to_sync,
     current_thread_executor,
     sync_to_async,
@@ -271,6 +272,25 @@ def test_r4_work_left_over_by_the_inner_call_goes_up() -> None:
     for _ in range(20):
         tasks.clear()
         assert async_to_sync(outer)() == this_thread()
+
+
+@pytest.mark.asyncio
+async def test_r4_work_left_over_by_a_thread_that_waits_no_more_goes_to_the_shared_one() -> None:
+    tasks: list[asyncio.Task[int]] = []
+
+    def blocks_its_thread() -> None:
+        submitted.wait()
+
+    async def inner() -> None:
+        # The waiting thread serves the first call; the second is left when the wait ends.
+        tasks.append(asyncio.create_task(sync_to_async(blocks_its_thread)()))
+        tasks.append(asyncio.create_task(thread_of_sync_code()))
+        asyncio.get_running_loop().call_soon(submitted.set)
+
+    submitted = threading.Event()
+    await sync_to_async(async_to_sync(inner), thread_sensitive=False)()
+    await tasks[0]
+    assert await tasks[1] == await thread_of_sync_code()
 
 
 @pytest.mark.asyncio
@@ -894,6 +914,70 @@ def test_r10_a_second_interrupt_does_not_wait_for_the_clean_up() -> None:
     assert ended.out.split() == ["ready", "ready", "interrupted"]
 
 
+SIGINT_HANDLER = """
+import asyncio, signal
+from asgi_sync import async_to_sync, sync_to_async
+
+def current_handler():
+    return signal.getsignal(signal.SIGINT)
+
+async def handler_in_async_code():
+    return current_handler()
+"""
+
+
+def test_r10_while_the_main_thread_waits_ctrl_c_has_a_handler_and_afterwards_the_usual_one() -> (
+    None
+):
+    ended = run_python(
+        SIGINT_HANDLER
+        + """
+assert async_to_sync(handler_in_async_code)() is not signal.default_int_handler
+assert current_handler() is signal.default_int_handler
+"""
+    )
+    assert (ended.status, ended.err) == (0, "")
+
+
+def test_r10_a_handler_of_the_programs_own_is_left_alone() -> None:
+    ended = run_python(
+        SIGINT_HANDLER
+        + """
+handler = lambda *_: None
+signal.signal(signal.SIGINT, handler)
+assert async_to_sync(handler_in_async_code)() is handler
+assert current_handler() is handler
+"""
+    )
+    assert (ended.status, ended.err) == (0, "")
+
+
+def test_r10_a_handler_that_a_served_call_has_installed_stays() -> None:
+    ended = run_python(
+        SIGINT_HANDLER
+        + """
+handler = lambda *_: None
+async_to_sync(sync_to_async(signal.signal))(signal.SIGINT, handler)
+assert current_handler() is handler
+"""
+    )
+    assert (ended.status, ended.err) == (0, "")
+
+
+def test_r10_other_threads_do_not_touch_the_handler() -> None:
+    ended = run_python(
+        SIGINT_HANDLER
+        + """
+async def main():
+    return await asyncio.to_thread(async_to_sync(handler_in_async_code))
+
+assert asyncio.run(main()) is not None
+assert current_handler() is signal.default_int_handler
+"""
+    )
+    assert (ended.status, ended.err) == (0, "")
+
+
 # R11: fork and exit
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform cannot fork")
@@ -1000,6 +1084,34 @@ needs_threads_at_exit = pytest.mark.skipif(
 def test_r11_the_interpreter_ends_at_once_and_quietly(state: str) -> None:
     ended = run_python(IMPORTS + USES_EVERYTHING + state)
     assert (ended.status, ended.err) == (0, "")
+
+
+def test_r11_a_function_that_still_runs_may_finish_before_the_interpreter_ends() -> None:
+    ended = run_python(
+        IMPORTS
+        + """
+import time
+started = threading.Event()
+
+def work():
+    started.set()
+    # Not to wait for anything: long enough for an end that does not wait to come first.
+    time.sleep(0.2)
+    print("finished")
+
+async def main():
+    task = asyncio.create_task(sync_to_async(work)())
+    await asyncio.to_thread(started.wait)
+    task.cancel()
+
+asyncio.run(main())
+"""
+    )
+    assert (ended.status, ended.out, ended.err) == (0, "finished\n", "")
+
+
+def test_r11_the_interpreter_waits_for_five_seconds_at_most() -> None:
+    assert _workers.EXIT_SECONDS == 5
 
 
 def test_r11_a_call_that_never_ends_delays_the_end_for_a_bounded_time_only() -> None:

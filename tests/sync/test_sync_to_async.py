@@ -202,6 +202,24 @@ async def test_sync_code_sees_no_running_loop() -> None:
 
 
 @pytest.mark.asyncio
+async def test_an_asynchronous_iterator_made_of_sync_code_ends() -> None:
+    class Numbers:
+        def __init__(self) -> None:
+            self._left = [1, 2]
+
+        def __aiter__(self) -> Numbers:
+            return self
+
+        @sync_to_async
+        def __anext__(self) -> int:
+            if not self._left:
+                raise StopAsyncIteration
+            return self._left.pop()
+
+    assert [number async for number in Numbers()] == [2, 1]
+
+
+@pytest.mark.asyncio
 async def test_calls_that_are_not_thread_sensitive_run_at_the_same_time() -> None:
     barrier = threading.Barrier(4)
     call = sync_to_async(barrier.wait, thread_sensitive=False)

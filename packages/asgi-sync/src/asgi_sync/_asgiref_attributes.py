@@ -1,7 +1,8 @@
 """Class attributes of asgiref's wrappers that public code reads or sets.
 
 Nothing here is needed by the bridge itself; frameworks' test suites, pools and agents
-touch these, and go on working. New code has no use for them.
+read these, and go on working. They cannot be set: the bridge finds out by itself what they
+say. New code has no use for them.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ class ParentLoop:
     @property
     def main_event_loop_pid(self) -> int:
         """The process that loop is in, which is this one."""
-        return os.getpid() if self.main_event_loop is not None else 0
+        _ = self.main_event_loop
+        return os.getpid()
 
 
 class BlockedThreads:

@@ -84,12 +84,19 @@ def require_sync_callable(func: Any) -> None:
 def warn_if_not_async(func: Any) -> None:
     """Warn that `async_to_sync` was given what may not return an awaitable.
 
-    A warning only: a plain function that returns an awaitable works.
+    A warning only: a plain function that returns an awaitable works. It names the line
+    outside of this package that has passed the callable.
     """
-    if not is_async_callable(func):
-        warnings.warn(
-            "async_to_sync was passed a non-async-marked callable", UserWarning, stacklevel=4
-        )
+    if is_async_callable(func):
+        return
+    frame, stacklevel = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__package__") == __package__:
+        frame, stacklevel = frame.f_back, stacklevel + 1
+    warnings.warn(
+        "async_to_sync was passed a non-async-marked callable",
+        UserWarning,
+        stacklevel=stacklevel,
+    )
 
 
 def describe(func: Any) -> str:

@@ -133,10 +133,11 @@ class _SerialState:
 
 
 class BoundedExecutor(Executor):
-    """Runs calls on up to `max_workers` threads, first come, first served.
+    """Runs up to `max_workers` calls at a time, first come, first served.
 
-    A call that waits in `async_to_sync` does not count: what it waits for may need a
-    thread of this executor, and with all of them waiting nothing could ever go on.
+    A call that waits in `async_to_sync` does not count, so the threads may be more: what it
+    waits for may need a thread of this executor, and with all of them waiting nothing could
+    ever go on.
 
     `_running`, `_blocked` and `_waiting` change under `_lock` only, by the thread that
     submits and by the workers.

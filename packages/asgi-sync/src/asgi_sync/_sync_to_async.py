@@ -108,6 +108,7 @@ class SyncToAsync(Generic[_P, _R]):
         try:
             return future.result()
         except StopIteration as error:
+            # Not StopAsyncIteration, with which an `__anext__` made of sync code ends.
             raise RuntimeError(
                 f"{call.name} raised StopIteration, which a coroutine cannot do"
             ) from error
