@@ -48,6 +48,7 @@ class AsyncToSync(Generic[_P, _R]):
         # First: the function's own attributes must not replace those set here.
         functools.update_wrapper(self, awaitable)
         drop_coroutine_marker(self)
+        self._name = describe(awaitable)
         self.awaitable = awaitable
         self.force_new_loop = force_new_loop
         if hasattr(awaitable, "__self__"):
@@ -59,7 +60,7 @@ class AsyncToSync(Generic[_P, _R]):
         awaitable = self.awaitable(*args, **kwargs)
         side: AsyncSide[_R] | None = None
         try:
-            with blocked_call(describe(self.awaitable), sensitive_executor) as record:
+            with blocked_call(self._name, sensitive_executor) as record:
                 side = AsyncSide(record, awaitable, sys.exc_info()[1])
                 # Nothing that this frame holds from here on refers to the arguments.
                 del awaitable, args, kwargs

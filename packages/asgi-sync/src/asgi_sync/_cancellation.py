@@ -16,7 +16,6 @@ of what it shields to the event loop's exception handler once its waiter is gone
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import logging
 import threading
@@ -24,6 +23,8 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Protocol
+
+from asgi_sync._completions import post_when_done
 
 logger = logging.getLogger("asgi_sync")
 
@@ -128,22 +129,11 @@ async def _abandon(
 
 
 async def _until_done(future: HasEnd) -> None:
-    loop = asyncio.get_running_loop()
-    waiter: asyncio.Future[None] = loop.create_future()
-    future.add_done_callback(functools.partial(_wake_threadsafe, loop, waiter))
+    # If the loop closes meanwhile, this can never go on. An error of the call is reported
+    # when its coroutine is closed.
+    waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    post_when_done(future, waiter)
     await waiter
-
-
-def _wake_threadsafe(loop: AbstractEventLoop, waiter: asyncio.Future[None], future: HasEnd) -> None:
-    # If the loop has closed, the waiting task can never go on. An error of the call is
-    # reported when its coroutine is closed.
-    with contextlib.suppress(RuntimeError):
-        loop.call_soon_threadsafe(_wake, waiter)
-
-
-def _wake(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
 
 
 def _drop(future: Future[Any], name: str) -> None:

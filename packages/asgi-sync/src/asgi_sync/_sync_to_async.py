@@ -77,6 +77,7 @@ class SyncToAsync(Generic[_P, _R]):
         functools.update_wrapper(self, func)
         self.func = func
         self.context = context
+        self._name = describe(func)
         self._thread_sensitive = thread_sensitive
         self._executor = executor
         markcoroutinefunction(self)
@@ -86,7 +87,7 @@ class SyncToAsync(Generic[_P, _R]):
     async def __call__(self, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
         __traceback_hide__ = True
         loop = asyncio.get_running_loop()
-        call = SyncCall(innermost.get(), describe(self.func), loop, self._thread_sensitive)
+        call = SyncCall(innermost.get(), self._name, loop, self._thread_sensitive)
         executor = self._executor_for(call)
         context = contextvars.copy_context() if self.context is None else self.context
         run = functools.partial(

@@ -1,0 +1,84 @@
+"""One mailbox for each event loop: many finished calls, one wake-up.
+
+Waking a loop from another thread costs a system call and a turn of the loop. So threads
+put what has finished into a mailbox, and wake the loop only if no wake-up is on its way;
+one callback takes out all that is there.
+
+Why no item is left behind, without a lock: a thread puts its item in first and looks
+whether the loop is awake second; the callback notes that the loop needs waking again
+first, and takes the items out second. If the thread finds the loop awake, the callback has
+not begun to take out, and will find the item.
+
+    thread                          callback, on the loop
+    1. append the item              a. awake = False
+    2. awake? else wake             b. take out all items that are there
+
+The deque is a C container whose operations are atomic with the global interpreter lock and
+without.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import weakref
+from asyncio import AbstractEventLoop
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+
+class Mailbox:
+    """Futures of one event loop that other threads want to be done."""
+
+    __slots__ = ("__weakref__", "_awake", "_waiters", "loop")
+
+    def __init__(self, loop: AbstractEventLoop) -> None:
+        self.loop = loop
+        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._awake = False
+
+    def post(self, waiter: asyncio.Future[None]) -> None:
+        """Have `waiter` done soon. Thread-safe; of no effect once the loop has closed."""
+        self._waiters.append(waiter)
+        if not self._awake:
+            self._awake = True
+            with contextlib.suppress(RuntimeError):
+                self.loop.call_soon_threadsafe(self._deliver)
+
+    def _deliver(self) -> None:
+        self._awake = False
+        # What comes from here on has its own wake-up, so busy threads cannot keep the loop.
+        for _ in range(len(self._waiters)):
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+class _ThisThread(threading.local):
+    # Weakly: the calls in flight keep the mailbox, and it keeps the loop.
+    mailbox: Callable[[], Mailbox | None] = staticmethod(lambda: None)
+
+
+_this_thread = _ThisThread()
+
+
+def mailbox_here() -> Mailbox:
+    """The mailbox of the event loop that runs in this thread.
+
+    A loop that moves to another thread gets another mailbox there, which is no matter: each
+    wakes it for itself.
+    """
+    loop = asyncio.get_running_loop()
+    mailbox = _this_thread.mailbox()
+    if mailbox is None or mailbox.loop is not loop:
+        mailbox = Mailbox(loop)
+        _this_thread.mailbox = weakref.ref(mailbox)
+    return mailbox
+
+
+def post_when_done(future: Any, waiter: asyncio.Future[None]) -> None:
+    """Have `waiter`, of the loop running here, done once `future` is, in whatever thread."""
+    mailbox = mailbox_here()
+    future.add_done_callback(lambda _: mailbox.post(waiter))
