@@ -95,7 +95,7 @@ def assert_stopped_by_ctrl_c(process: subprocess.Popen[str], temporary_folder: P
     assert list(temporary_folder.iterdir()) == []
 
 
-# Takes over a second: the whole demo, with a hundred requests under Python's development mode.
+# Takes over a second: an interpreter, uvicorn and Flask start, and a hundred requests are made.
 def test_all_promises_are_kept_and_nothing_is_left(temporary_folder: Path) -> None:
     ended = run_demo()
     assert (ended.returncode, ended.stderr) == (0, ""), ended.stdout
@@ -188,7 +188,7 @@ class TestChecks:
         assert "\N{CHECK MARK} the next one runs" in text
 
 
-# Takes over a second: a server starts and stops, in development mode.
+# Takes over a second: an interpreter, uvicorn and Flask start, and stop in good order.
 @needs_ctrl_c
 def test_ctrl_c_ends_serving_with_one_line(temporary_folder: Path) -> None:
     with started_demo("--serve") as process:
@@ -210,7 +210,7 @@ def test_ctrl_c_ends_a_view_that_waits_for_ever(temporary_folder: Path) -> None:
             assert_stopped_by_ctrl_c(process, temporary_folder)
 
 
-# Takes over a second: a server starts and stops, in development mode.
+# Takes over a second: an interpreter, uvicorn and Flask start, and stop in good order.
 @needs_ctrl_c
 @pytest.mark.parametrize("times", [1, 2])
 def test_ctrl_c_ends_the_demo_with_one_line(temporary_folder: Path, times: int) -> None:
@@ -221,7 +221,7 @@ def test_ctrl_c_ends_the_demo_with_one_line(temporary_folder: Path, times: int) 
         assert_stopped_by_ctrl_c(process, temporary_folder)
 
 
-# Takes over a second: development mode makes the imports slow.
+# Takes over a second: an interpreter starts and imports uvicorn and Flask, each time.
 @pytest.mark.parametrize("arguments", [[], ["--serve"]])
 def test_a_port_in_use_is_told_in_one_line(arguments: Sequence[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -231,6 +231,7 @@ def test_a_port_in_use_is_told_in_one_line(arguments: Sequence[str]) -> None:
     assert re.fullmatch(rf"demo: cannot listen on port {port}: [\w ]+\n", ended.stderr)
 
 
+# May take over a second: an interpreter starts and imports all that comes before the missing one.
 @pytest.mark.parametrize("module", ["flask", "httpx", "rich", "uvicorn"])
 def test_a_missing_dependency_is_told_in_one_line(module: str) -> None:
     ended = run_demo_after(f"sys.modules[{module!r}] = None")

@@ -73,6 +73,12 @@ def test_everything_that_a_submodule_offers_is_found_at_the_top(submodule: str) 
     assert set(offered) <= set(asgi_meta.__all__)
 
 
+def test_the_error_of_the_communicator_is_found_beside_it() -> None:
+    theirs = importlib.import_module("asgi_server.testing").ApplicationCancelledError
+    assert asgi_meta.testing.ApplicationCancelledError is theirs
+    assert asgi_meta.ApplicationCancelledError is theirs
+
+
 def test_what_is_not_there_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'asgi_meta' has no attribute 'missing'"):
         _ = asgi_meta.missing

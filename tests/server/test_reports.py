@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import asyncio
 from typing import Any
 
@@ -14,7 +16,7 @@ async def cancel() -> None:
     raise asyncio.CancelledError
 
 
-def collect_unhandled() -> "asyncio.Queue[dict[str, Any]]":
+def collect_unhandled() -> asyncio.Queue[dict[str, Any]]:
     contexts: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: contexts.put_nowait(context))

@@ -1,3 +1,12 @@
+"""StatelessServer, section by section.
+
+Servers and applications of the tests; what a server is made of; messages; the end of an
+application; failures and their hook; deletion; eviction; the end of the server, and its clean-up;
+application_checker; run(); a real transport.
+"""
+
+from __future__ import annotations
+
 import asyncio
 import contextvars
 import gc
@@ -15,6 +24,9 @@ import pytest
 from asgi_server import StatelessServer
 
 SCOPE = {"type": "test"}
+
+
+# Servers and applications of the tests
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
@@ -60,7 +72,7 @@ class running:
     def __init__(self, server: Server) -> None:
         self.server = server
 
-    async def __aenter__(self) -> "asyncio.Task[None]":
+    async def __aenter__(self) -> asyncio.Task[None]:
         self.task = asyncio.create_task(self.server.arun())
         await asyncio.sleep(0)
         return self.task
@@ -74,7 +86,7 @@ async def ended(*tasks: asyncio.Future[Any]) -> None:
     await asyncio.wait(tasks)
 
 
-def task_of(server: StatelessServer, scope_id: Hashable) -> "asyncio.Task[Any]":
+def task_of(server: StatelessServer, scope_id: Hashable) -> asyncio.Task[Any]:
     return server.application_instances[scope_id]["future"]
 
 
@@ -267,6 +279,9 @@ async def test_message_in_the_loop_iteration_of_the_end_starts_a_new_instance() 
         assert second is not first
         await ended(second)
         assert server.application_instances == {}
+
+
+# Failures, and the hook that is told of them
 
 
 @pytest.mark.asyncio
@@ -657,6 +672,9 @@ async def test_cancelling_arun_ends_everything_and_raises_cancelled_error() -> N
     assert arun.cancelled()
     assert task.cancelled()
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+# The clean-up at the end of the server
 
 
 @pytest.mark.asyncio

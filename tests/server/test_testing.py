@@ -1,3 +1,11 @@
+"""ApplicationCommunicator, section by section.
+
+The applications under test; making one and the start; then its methods: receive_output,
+receive_nothing, send_input, wait, stop; and its collection.
+"""
+
+from __future__ import annotations
+
 import asyncio
 import contextvars
 import gc
@@ -12,6 +20,9 @@ SCOPE = {"type": "test"}
 SOON = 0.001  # a time-out that has to run out
 
 language = contextvars.ContextVar("language", default="en")
+
+
+# The applications under test
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:

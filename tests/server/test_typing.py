@@ -3,6 +3,8 @@
 The tables say what the specification says, key by key: "!" marks one that must be there.
 """
 
+from __future__ import annotations
+
 from typing import Any, get_args, get_type_hints, is_typeddict
 
 import pytest

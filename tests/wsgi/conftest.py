@@ -1,5 +1,7 @@
 """A tiny ASGI server, in process: what the tests of the adapter have in common."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -107,5 +109,5 @@ def server() -> Server:
 
 @pytest.fixture
 def http_scope() -> Callable[..., Scope]:
-    """Make the scope of a GET request for ``/``, with the given keys replaced."""
+    """Make the scope of a GET request for `/`, with the given keys replaced."""
     return make_scope

@@ -1,3 +1,12 @@
+"""One request through the adapter, section by section.
+
+Applications and helpers; plain requests; write(); too many and too few bytes; threads; close();
+errors of the application; the limit on headers; a client that goes away; a send() that fails; a
+task that is cancelled; other scopes; subclasses; conformance to PEP 3333.
+"""
+
+from __future__ import annotations
+
 import asyncio
 import contextvars
 import gc
@@ -20,6 +29,9 @@ END = {"type": "http.response.body"}
 PLAIN = [("Content-Type", "text/plain")]
 # How long a thread waits for what the test is about to do: over it, the test fails.
 PATIENCE = 10
+
+
+# Applications, and how the tests wait for them
 
 
 def hello(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
@@ -132,6 +144,9 @@ async def test_start_response_may_come_with_the_first_iteration(server: Any) -> 
     assert (server.status, server.body) == (201, b"a")
 
 
+# write()
+
+
 async def test_write_sends_before_the_body(server: Any) -> None:
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
         write = start_response("200 OK", [])
@@ -163,6 +178,9 @@ async def test_write_beyond_the_content_length_is_an_error(server: Any) -> None:
     with pytest.raises(ValueError, match="more bytes than its Content-Length"):
         await server.call(application)
     assert server.body == b"ab"
+
+
+# Too many and too few bytes
 
 
 async def test_iteration_stops_at_bytes_beyond_the_content_length(server: Any) -> None:

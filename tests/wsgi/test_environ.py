@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import sys
 from collections.abc import Callable
 from io import BytesIO
@@ -187,7 +189,7 @@ def test_content_headers_have_no_prefix(http_scope: MakeScope) -> None:
 
 
 def test_header_names_stay_within_latin_1(http_scope: MakeScope) -> None:
-    """The upper case of ``ÿ`` is outside latin-1, and that of ``ß`` is two letters."""
+    """The upper case of `ÿ` is outside latin-1, and that of `ß` is two letters."""
     environ = build_environ(http_scope(headers=[(b"x-\xff\xdf", b"1")]), None, 0)
     assert environ["HTTP_X_\xff\xdf"] == "1"
 

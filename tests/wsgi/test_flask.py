@@ -1,5 +1,7 @@
 """A real application through the adapter: uploads, streams, cookies, error pages."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from typing import Any
 

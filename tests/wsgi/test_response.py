@@ -1,3 +1,7 @@
+"""One response: what the application may say, and which messages it becomes."""
+
+from __future__ import annotations
+
 import gc
 import sys
 import weakref
@@ -268,6 +272,9 @@ def test_head_request_gets_the_headers_alone() -> None:
     assert response.finish() == [END]
 
 
+# A request that is refused
+
+
 def test_refused_request_has_its_reason_as_the_body(response: Response) -> None:
     headers = [(b"content-type", b"text/plain")]
     assert response.refuse_request(b"Bad") == [
@@ -281,6 +288,9 @@ def test_refused_head_request_has_no_body() -> None:
     assert Response(to_head_request=True).refuse_request(b"Bad")[1:] == [END]
 
 
+# What a chunk may be
+
+
 @pytest.mark.parametrize("given", [b"a", bytearray(b"a"), memoryview(b"a")])
 def test_chunk_may_be_any_kind_of_bytes(given: Any) -> None:
     assert type(as_bytes(given)) is bytes
@@ -291,6 +301,9 @@ def test_chunk_that_is_not_bytes_is_refused(given: Any) -> None:
     message = f"must return an iterable of bytes.* of type {type(given).__name__}"
     with pytest.raises(TypeError, match=message):
         as_bytes(given)
+
+
+# Any body and any Content-Length
 
 
 @given(st.none() | st.integers(0, 20), st.lists(st.binary(max_size=8), max_size=6))

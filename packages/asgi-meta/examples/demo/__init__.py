@@ -13,7 +13,11 @@ Each module stands alone as an example:
 
 and on the other side of the sockets:
 
-- `drive` the client: what it asks for, and what must be true of the answers
+- `drive` the client: goes through all that it asks for
+- `crossings` which code ran in which thread, for which request
+- `bodies` what is sent and read in pieces: an upload, and a response that streams
+- `failures` requests that fail, and what is told of them
+- `conversations` what two clients say by datagrams, and hear
 - `visit` a request, and the answer with its trail
 - `chat_client` a sender of UDP datagrams
 - `modes` puts both together, or only serves

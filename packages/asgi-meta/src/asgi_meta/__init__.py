@@ -1,8 +1,9 @@
-"""asgi-sync, asgi-local, asgi-server and asgi-wsgi in one: the names of all four.
+"""asgi-sync, asgi-local, asgi-server and asgi-wsgi in one: the public names of asgiref 3.13.
 
-They are found here and in the submodules `sync`, `local`, `server`, `wsgi`, `testing`,
-`typing`, `timeout`, `compatibility` and `current_thread_executor`, and are the very objects
-of the four packages. A submodule is imported when something of it is first used.
+They and `ApplicationCancelledError`, which the communicator raises, are found here and in the
+submodules `sync`, `local`, `server`, `wsgi`, `testing`, `typing`, `timeout`, `compatibility` and
+`current_thread_executor`, and are the very objects of the four packages. What else a package
+offers is found in that package. A submodule is imported when something of it is first used.
 (`asgi_meta.timeout` is the submodule; the class in it has the same name.)
 """
 
@@ -42,7 +43,10 @@ _OFFERS: dict[str, tuple[str, ...]] = {
         "markcoroutinefunction",
         "sync_to_async",
     ),
-    "testing": ("ApplicationCommunicator",),
+    "testing": (
+        "ApplicationCancelledError",
+        "ApplicationCommunicator",
+    ),
     "timeout": (),
     "typing": (
         "ASGI2Application",

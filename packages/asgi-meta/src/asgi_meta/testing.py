@@ -1,5 +1,5 @@
 """Helpers to test ASGI applications, from asgi-server."""
 
-from asgi_server.testing import ApplicationCommunicator
+from asgi_server.testing import ApplicationCancelledError, ApplicationCommunicator
 
-__all__ = ["ApplicationCommunicator"]
+__all__ = ["ApplicationCancelledError", "ApplicationCommunicator"]

@@ -3,7 +3,7 @@
 The public submodules are `compatibility`, `testing`, `timeout` and `typing`.
 """
 
-from .__about__ import __version__
-from ._stateless import StatelessServer
+from asgi_server.__about__ import __version__
+from asgi_server._stateless import StatelessServer
 
 __all__ = ["StatelessServer", "__version__"]

@@ -1,5 +1,7 @@
 """One call of an ASGI application as one coroutine, whatever kind of awaitable it returns."""
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable
 from typing import Any
 

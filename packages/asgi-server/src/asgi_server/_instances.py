@@ -1,12 +1,14 @@
 """Running application instances, in order of last use."""
 
+from __future__ import annotations
+
 import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, TypedDict
 
-from ._tasks import TaskSet
+from asgi_server._tasks import TaskSet
 
 __all__ = ["ApplicationDetails", "ApplicationInstances"]
 

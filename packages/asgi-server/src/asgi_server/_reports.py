@@ -1,10 +1,12 @@
 """Calls of the hook that is told of failed applications."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Coroutine
 from typing import Any, NoReturn
 
-from ._tasks import TaskSet
+from asgi_server._tasks import TaskSet
 
 __all__ = ["Reports"]
 

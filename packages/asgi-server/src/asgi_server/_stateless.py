@@ -12,6 +12,8 @@ Nothing is polled: each task has a done-callback, so a message, a failure and an
 the same with one scope and with a hundred thousand.
 """
 
+from __future__ import annotations
+
 import asyncio
 import functools
 import logging
@@ -19,10 +21,10 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Any
 
-from ._application import run_application
-from ._instances import ApplicationDetails, ApplicationInstances
-from ._reports import Reports
-from .compatibility import guarantee_single_callable
+from asgi_server._application import run_application
+from asgi_server._instances import ApplicationDetails, ApplicationInstances
+from asgi_server._reports import Reports
+from asgi_server.compatibility import guarantee_single_callable
 
 __all__ = ["StatelessServer"]
 

@@ -1,5 +1,7 @@
 """Tasks that must all have ended before their owner does."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Coroutine
 from typing import Any

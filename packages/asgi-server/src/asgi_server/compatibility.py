@@ -9,6 +9,8 @@ Source: https://asgi.readthedocs.io/en/latest/specs/main.html ("Applications", "
 Applications").
 """
 
+from __future__ import annotations
+
 import enum
 import functools
 import inspect

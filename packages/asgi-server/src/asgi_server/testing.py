@@ -1,13 +1,15 @@
 """Run an ASGI application under test, and talk to it as a server would."""
 
+from __future__ import annotations
+
 import asyncio
 import contextvars
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from ._application import run_application
-from .compatibility import guarantee_single_callable
+from asgi_server._application import run_application
+from asgi_server.compatibility import guarantee_single_callable
 
 __all__ = ["ApplicationCancelledError", "ApplicationCommunicator"]
 

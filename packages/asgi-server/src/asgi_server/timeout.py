@@ -1,5 +1,7 @@
 """The timeout context manager that `asyncio.timeout` has replaced (deprecated)."""
 
+from __future__ import annotations
+
 import asyncio
 import warnings
 from types import TracebackType
@@ -58,7 +60,7 @@ class timeout:  # noqa: N801 (named as the function that it is used like)
             return None
         return max(self._deadline - asyncio.get_running_loop().time(), 0.0)
 
-    def __enter__(self) -> "timeout":
+    def __enter__(self) -> timeout:
         self._enter()
         return self
 
@@ -70,7 +72,7 @@ class timeout:  # noqa: N801 (named as the function that it is used like)
     ) -> None:
         self._exit(exc_val)
 
-    async def __aenter__(self) -> "timeout":
+    async def __aenter__(self) -> timeout:
         self._enter()
         return self
 

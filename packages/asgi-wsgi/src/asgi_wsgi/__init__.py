@@ -1,6 +1,6 @@
 """Serve a WSGI application from any ASGI server.
 
-The public names are those in ``__all__``; modules with a leading underscore may change in any
+The public names are those in `__all__`; modules with a leading underscore may change in any
 release.
 """
 

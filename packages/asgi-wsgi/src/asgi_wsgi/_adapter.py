@@ -4,13 +4,15 @@ A request goes from the event loop to one worker thread and back:
 
 1. On the event loop, the request body is read whole.
 2. On one worker thread, the application is called, iterated and closed: one call across the
-   bridge, so that it sees the context variables of the ASGI side, and ``close()`` sees its own.
+   bridge, so that it sees the context variables of the ASGI side, and `close()` sees its own.
 3. Each chunk goes back to the event loop and waits there until the server has taken it. This is
    what makes the application as slow as its client.
 
 Meanwhile the event loop watches for the client to go away, because a server may take the chunks
-of a response that nobody reads for ever. The two threads share only ``_Run``, below.
+of a response that nobody reads for ever. The two threads share only `_Run`, below.
 """
+
+from __future__ import annotations
 
 import asyncio
 import enum
@@ -30,11 +32,12 @@ Send: TypeAlias = Callable[[Any], Awaitable[Any]]
 class WsgiToAsgi:
     """A WSGI application as an ASGI 3 application.
 
-    Many requests run at once, each on a worker thread of its own. ``lifespan`` is acknowledged
-    and a ``websocket`` refused.
+    Requests run at the same time, each on one worker thread, as many as the pool of asgi-sync for
+    calls that are not thread-sensitive runs; one that waits, for `send` or in `async_to_sync`,
+    does not count. `lifespan` is acknowledged and a `websocket` refused.
 
     Args:
-        wsgi_application: The application, called as ``wsgi_application(environ, start_response)``.
+        wsgi_application: The application, called as `wsgi_application(environ, start_response)`.
         duplicate_header_limit: How often a request may repeat one header before it is answered
             with 400; 0 for any number.
     """
@@ -57,7 +60,7 @@ class WsgiToAsgiInstance:
     """
 
     scope: Scope
-    _run: "_Run"
+    _run: _Run
 
     def __init__(self, wsgi_application: WSGIApplication, duplicate_header_limit: int = 100):
         self.wsgi_application = wsgi_application
@@ -76,7 +79,7 @@ class WsgiToAsgiInstance:
 
         Raises:
             ValueError: The scope is not of type http, lifespan or websocket.
-            BaseException: What the application, its ``close()`` or ``send`` raised, or the error
+            BaseException: What the application, its `close()` or `send` raised, or the error
                 of an application that breaks PEP 3333. The server answers with 500, or aborts the
                 connection if a part of the response has been sent.
 
@@ -94,16 +97,16 @@ class WsgiToAsgiInstance:
     def build_environ(self, scope: Scope, body: IO[bytes] | None) -> WSGIEnvironment:
         """Return the environ for one HTTP scope.
 
-        Runs on the application's thread. Beyond PEP 3333 there are ``wsgi.input_terminated``,
-        ``REMOTE_ADDR`` and ``REMOTE_PORT``, ``HTTPS``, ``RAW_URI`` and ``REQUEST_URI`` (path and
-        query, not decoded), and ``asgi.scope``.
+        Runs on the application's thread. Beyond PEP 3333 there are `wsgi.input_terminated`,
+        `REMOTE_ADDR` and `REMOTE_PORT`, `HTTPS`, `RAW_URI` and `REQUEST_URI` (path and
+        query, not decoded), and `asgi.scope`.
 
         Args:
             scope: An HTTP connection scope.
-            body: What the application reads as ``wsgi.input``.
+            body: What the application reads as `wsgi.input`.
 
         Raises:
-            ValueError: A header came more often than ``duplicate_header_limit``, or a text of the
+            ValueError: A header came more often than `duplicate_header_limit`, or a text of the
                 scope has a surrogate that stands for no byte.
 
         Source: PEP 3333, "environ Variables"; ASGI HTTP specification, "WSGI Compatibility".
@@ -122,14 +125,14 @@ class WsgiToAsgiInstance:
         not empty, or the end.
 
         Args:
-            status: Three digits, a space and a reason: ``"200 OK"``.
+            status: Three digits, a space and a reason: `"200 OK"`.
             response_headers: Pairs of str, within latin-1.
-            exc_info: What ``sys.exc_info()`` gave to an error handler that starts over.
+            exc_info: What `sys.exc_info()` gave to an error handler that starts over.
 
         Returns:
-            ``write(data)``, which sends a chunk before it returns; to be called on this thread. It
-            raises ValueError for bytes beyond the Content-Length, ``ConnectionError`` when the
-            client has gone, and what ``send`` raises.
+            `write(data)`, which sends a chunk before it returns; to be called on this thread. It
+            raises ValueError for bytes beyond the Content-Length, `ConnectionError` when the
+            client has gone, and what `send` raises.
 
         Raises:
             TypeError: Status or a header is not made of str.
@@ -145,10 +148,10 @@ class WsgiToAsgiInstance:
         return self._write
 
     async def run_wsgi_app(self, body: IO[bytes]) -> None:
-        """Run the application from its call to its ``close()``, on one worker thread.
+        """Run the application from its call to its `close()`, on one worker thread.
 
-        `__call__` awaits this once it has read the body and set ``scope``. The worker is any of
-        those for calls that are not thread-sensitive.
+        `__call__` awaits this once it has read the body and set `scope`. The worker is any of
+        those for calls that are not thread-sensitive; with all of them busy, this waits for one.
 
         Args:
             body: The request body, which is closed once the application has ended.
@@ -267,7 +270,7 @@ class _Run:
 
         Raises:
             ClientDisconnectedError: The run has been stopped.
-            BaseException: What ``send`` raised, which stops the run.
+            BaseException: What `send` raised, which stops the run.
         """
         if messages:
             self._send_all_from_worker(messages)

@@ -2,12 +2,14 @@
 
 The rules that they keep:
 
-- Every CGI variable is a "native string" of PEP 3333: a ``str`` with one character for each byte
+- Every CGI variable is a "native string" of PEP 3333: a `str` with one character for each byte
   of what the client sent (latin-1). The scope has its text decoded from UTF-8, so text goes back
   to its bytes first.
-- Nothing that a client sends can set a variable other than ``CONTENT_TYPE``, ``CONTENT_LENGTH``
-  and ``HTTP_*``, nor let one header pass for another.
+- Nothing that a client sends can set a variable other than `CONTENT_TYPE`, `CONTENT_LENGTH`
+  and `HTTP_*`, nor let one header pass for another.
 """
+
+from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
@@ -29,7 +31,7 @@ _CONTENT_VARIABLES = frozenset({"CONTENT_TYPE", "CONTENT_LENGTH"})
 class TooManyDuplicateHeadersError(ValueError):
     """A request header came more often than the adapter allows.
 
-    A type of its own, so that no other ``ValueError`` is answered as if it were this one.
+    A type of its own, so that no other `ValueError` is answered as if it were this one.
     """
 
 
@@ -40,7 +42,7 @@ def build_environ(
 
     Args:
         scope: An HTTP connection scope.
-        body: What the application reads as ``wsgi.input``.
+        body: What the application reads as `wsgi.input`.
         duplicate_header_limit: How often one header may come; 0 or None for any number.
 
     Raises:
@@ -83,11 +85,11 @@ def build_environ(
 
 
 def split_path(root_path: str, path: str) -> tuple[str, str]:
-    """Return ``SCRIPT_NAME`` and ``PATH_INFO`` for a scope's root_path and path.
+    """Return `SCRIPT_NAME` and `PATH_INFO` for a scope's root_path and path.
 
-    Servers differ: the ASGI specification has ``path`` include ``root_path``, some leave it out.
+    Servers differ: the ASGI specification has `path` include `root_path`, some leave it out.
     Where the path begins with root_path, whole segments only, it is taken to include it: below
-    ``/app``, ``/app/x`` is ``/x``, and ``/apple`` is a path that never had the prefix.
+    `/app`, `/app/x` is `/x`, and `/apple` is a path that never had the prefix.
     """
     root = root_path.rstrip("/")
     if path == root or path.startswith(root + "/"):
@@ -98,8 +100,8 @@ def split_path(root_path: str, path: str) -> tuple[str, str]:
 def request_target(raw_path: bytes | None, decoded_path: str, query: str) -> str:
     """Return path and query as the client sent them, or as it may have where raw_path is missing.
 
-    ``decoded_path`` is a native string. The fallback cannot know which characters the client
-    escaped: ``%2F`` and ``/`` look alike in it.
+    `decoded_path` is a native string. The fallback cannot know which characters the client
+    escaped: `%2F` and `/` look alike in it.
     """
     if raw_path is None:
         path = quote(decoded_path.encode("latin-1"), safe=_UNESCAPED_IN_PATH)
@@ -110,7 +112,7 @@ def request_target(raw_path: bytes | None, decoded_path: str, query: str) -> str
 
 
 def server_variables(server: Iterable[Any] | None, scheme: str) -> dict[str, str]:
-    """Return ``SERVER_NAME`` and ``SERVER_PORT``, which PEP 3333 wants never to be empty.
+    """Return `SERVER_NAME` and `SERVER_PORT`, which PEP 3333 wants never to be empty.
 
     A server that listens on a unix socket has a path and no port: neither could stand in a URL.
     """
@@ -121,7 +123,7 @@ def server_variables(server: Iterable[Any] | None, scheme: str) -> dict[str, str
 
 
 def client_variables(client: Iterable[Any] | None) -> dict[str, str]:
-    """Return ``REMOTE_ADDR`` and ``REMOTE_PORT``, as far as the server knows them."""
+    """Return `REMOTE_ADDR` and `REMOTE_PORT`, as far as the server knows them."""
     if client is None:
         return {}
     address, port = client
@@ -137,7 +139,7 @@ def header_variables(
     """Return one variable for each request header, the values of a repeated one joined.
 
     Raises:
-        TooManyDuplicateHeadersError: A header came more often than ``duplicate_limit``.
+        TooManyDuplicateHeadersError: A header came more often than `duplicate_limit`.
     """
     values: dict[str, list[str]] = {}
     for name, value in headers:

@@ -1,8 +1,10 @@
-"""``wsgi.input``: the request body, from ASGI messages to a file that an application reads.
+"""`wsgi.input`: the request body, from ASGI messages to a file that an application reads.
 
 The body is read whole before the application runs, so that what it reads is complete: a client
 that goes away half-way is an exception here and never looks like the end of a body.
 """
+
+from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from tempfile import SpooledTemporaryFile
@@ -18,7 +20,7 @@ _MAX_BYTES_IN_MEMORY = 512 * 1024
 class ClientDisconnectedError(ConnectionError):
     """The client has gone: nothing can be read from it or sent to it any more.
 
-    An ``OSError``, as from the sockets that WSGI servers write to, so that an application which
+    An `OSError`, as from the sockets that WSGI servers write to, so that an application which
     copes with broken connections copes with this one.
     """
 

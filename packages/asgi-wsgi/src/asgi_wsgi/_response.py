@@ -1,6 +1,6 @@
 """The response to one request: what the application may say, and which messages it becomes.
 
-No I/O: a ``Response`` takes what the application gives and returns the ASGI messages that are due.
+No I/O: a `Response` takes what the application gives and returns the ASGI messages that are due.
 Its stages, after PEP 3333, "The start_response() Callable":
 
     from      to        when
@@ -14,6 +14,8 @@ Its stages, after PEP 3333, "The start_response() Callable":
 Everything else raises. Status and headers wait in READY for as long as they can, so that an
 application which fails late can still answer with an error page.
 """
+
+from __future__ import annotations
 
 import enum
 import re
@@ -59,7 +61,7 @@ _NO_HEAD = Head(0, [], None)
 
 
 class Response:
-    """One response, from ``start_response`` to its last message.
+    """One response, from `start_response` to its last message.
 
     Used by one thread, that of the application.
     """
