@@ -886,26 +886,27 @@ def test_r10_an_interrupt_of_sync_code_that_is_served_reaches_the_coroutine() ->
     assert ended.out.split() == ["ready", "in", "the", "coroutine", "interrupted"]
 
 
-def test_r10_a_second_interrupt_does_not_wait_for_the_clean_up() -> None:
+@pytest.mark.parametrize("loop_runs", ["in place", "on a helper"])
+def test_r10_a_second_interrupt_does_not_wait_for_the_clean_up(loop_runs: str) -> None:
     ended = interrupt_python_once_ready(
-        """
-        import asyncio
-        from asgi_sync import async_to_sync, _workers
+        f"""
+        import asyncio, os
+        from asgi_sync import async_to_sync, sync_to_async
 
         async def main():
             try:
+                if {loop_runs == "on a helper"}:
+                    await sync_to_async(lambda: None)()
                 print("ready")
                 await asyncio.Event().wait()
             finally:
                 print("ready")
                 await asyncio.Event().wait()
 
-        _workers.EXIT_SECONDS = 0
         try:
             async_to_sync(main)()
         except KeyboardInterrupt:
             print("interrupted")
-            import os
             os._exit(0)
         """,
         times=2,

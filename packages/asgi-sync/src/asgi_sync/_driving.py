@@ -64,8 +64,8 @@ def run_on_own_loop(side: AsyncSide[Any]) -> None:
         except Exception as error:
             failure = error
         finally:
-            as_new = pooled.is_as_new
-            if not as_new:
+            as_new = not drive.is_left_alone and pooled.is_as_new
+            if not as_new and not drive.is_left_alone:
                 drive.run(loop.create_task(_cancel_what_is_left()))
     finally:
         del loop_drivers[loop], loop_uses[loop]
@@ -115,18 +115,20 @@ class Drive:
 
     def end(self, pooled: PooledLoop, *, as_new: bool) -> None:
         """Give helper and loop back."""
-        if (
-            self._helper is not None
-            and self._helper_runs is not None
-            and not self._helper_runs.done()
-        ):
-            # The calling thread has stopped waiting, on a second Ctrl-C: the helper, which
-            # still runs the loop, cleans up and closes it.
+        if self._helper is not None and self.is_left_alone:
             self._helper.put(functools.partial(_end_alone, pooled.loop))
         else:
             loop_pool.give_back(pooled, as_new=as_new)
         if self._helper is not None:
             self._helper.release()
+
+    @property
+    def is_left_alone(self) -> bool:
+        """Whether the helper still runs the loop, but nobody waits: on a second Ctrl-C.
+
+        Then the loop is the helper's, which cleans up and closes it in the end.
+        """
+        return self._helper_runs is not None and not self._helper_runs.done()
 
     def _run_in_place(self) -> None:
         executor = self._record.executor
