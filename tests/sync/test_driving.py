@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+import warnings
+import weakref
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
+from helpers.children import run_python
 
 from asgi_sync import async_to_sync, sync_to_async
+from asgi_sync._loop_pool import loop_pool
 
 this_thread = threading.get_ident
 thread_of_sync_code = sync_to_async(threading.get_ident)
@@ -177,3 +183,125 @@ def test_a_call_with_a_time_out_leaves_a_clean_loop() -> None:
         return asyncio.get_running_loop()
 
     assert async_to_sync(main)() is async_to_sync(main)()
+
+
+# Faults that were found by trying to break it
+
+
+def test_sync_code_left_behind_by_one_call_does_not_run_its_async_code_in_the_next() -> None:
+    started, go_on, done = threading.Event(), threading.Event(), threading.Event()
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def running_loop() -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
+    def left_behind() -> None:
+        started.set()
+        go_on.wait()
+        loops.append(async_to_sync(running_loop)())
+        done.set()
+
+    async def first() -> None:
+        call = asyncio.create_task(sync_to_async(left_behind, thread_sensitive=False)())
+        while not started.is_set():
+            await asyncio.sleep(0)
+        call.cancel()
+        await asyncio.wait([call])
+
+    async def second() -> asyncio.AbstractEventLoop:
+        go_on.set()
+        # On the loop's own thread, so that the other's code could not run meanwhile.
+        done.wait()
+        return asyncio.get_running_loop()
+
+    async_to_sync(first)()
+    assert async_to_sync(second)() not in loops
+    assert len(loops) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_call_that_was_submitted_before_the_loop_runs_is_served() -> None:
+    loop, go_on = asyncio.get_running_loop(), asyncio.Event()
+    submitted, served = threading.Event(), Future[int]()
+    tasks: list[asyncio.Task[None]] = []
+
+    async def task() -> None:
+        await go_on.wait()
+        loop.call_soon(submitted.set)
+        served.set_result(await thread_of_sync_code())
+
+    async def start_task() -> None:
+        tasks.append(asyncio.create_task(task()))
+
+    async def wait_for_it() -> int:
+        return await asyncio.wrap_future(served)
+
+    def busy() -> tuple[int, int]:
+        async_to_sync(start_task)()
+        loop.call_soon_threadsafe(go_on.set)
+        submitted.wait()
+        # The task's call waits for this thread, which now runs a loop of its own.
+        return this_thread(), async_to_sync(wait_for_it, force_new_loop=True)()
+
+    own, thread = await sync_to_async(busy)()
+    assert own == thread
+    await tasks[0]
+
+
+def test_a_task_factory_that_fails_leaves_no_coroutine(monkeypatch: pytest.MonkeyPatch) -> None:
+    def cannot(loop: object, coroutine: object, **_: object) -> None:
+        raise MemoryError("factory")
+
+    class Loop(asyncio.SelectorEventLoop):
+        def __init__(self) -> None:
+            super().__init__()
+            self.set_task_factory(cannot)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loop_pool, "_idle", deque())
+    monkeypatch.setattr(asyncio, "new_event_loop", Loop)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(MemoryError, match="factory"):
+            async_to_sync(thread_of_async_code)()
+        gc.collect()
+
+
+def test_a_loop_that_was_stopped_leaves_no_reference_cycle() -> None:
+    async def stops() -> None:
+        dead.append(weakref.ref(asyncio.current_task()))  # type: ignore[arg-type]
+        asyncio.get_running_loop().stop()
+        await asyncio.Event().wait()
+
+    dead: list[weakref.ref[object]] = []
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(RuntimeError, match="stopped before"):
+            async_to_sync(stops)()
+        assert dead[0]() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signal handlers of event loops there")
+def test_a_loop_with_signal_handlers_that_is_handed_over_leaves_none_behind() -> None:
+    ended = run_python(
+        """
+        import asyncio, contextlib, signal
+        from asgi_sync import async_to_sync, sync_to_async
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGTERM, print)
+            await sync_to_async(print)("served")
+            with contextlib.suppress(ValueError):
+                # In another thread than the main one asyncio can only forget it.
+                loop.remove_signal_handler(signal.SIGTERM)
+            return loop
+
+        assert async_to_sync(main)().is_closed()
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        assert signal.set_wakeup_fd(-1) == -1
+        """
+    )
+    assert (ended.status, ended.out, ended.err) == (0, "served\n", "")

@@ -16,7 +16,7 @@ from asgi_sync._blocking import LoopWatch, blocked_call, wait_until_ended
 from asgi_sync._callables import describe, drop_coroutine_marker, warn_if_not_async
 from asgi_sync._context import bring_back
 from asgi_sync._driving import run_on_own_loop
-from asgi_sync._frames import BlockedCall
+from asgi_sync._lineage import LoopUse, loop_uses
 from asgi_sync._runner import AsyncSide, own_loop_in_force
 from asgi_sync._sync_to_async import sensitive_executor
 
@@ -87,9 +87,14 @@ class AsyncToSync(Generic[_P, _R]):
     def _run(self, side: AsyncSide[_R]) -> None:
         """Run the async side, to its end, on the event loop that is right for it (rule R3)."""
         record = side.record
-        loop = None if self.force_new_loop else _running_parent_loop(record)
-        if loop is not None and side.start_on(loop):
-            wait_until_ended(record, record.ended, LoopWatch(loop, record))
+        caller = None if self.force_new_loop else record.caller
+        if (
+            caller is not None
+            and caller.loop is not None
+            and _is_run_for(caller.loop, caller.loop_use)
+            and side.start_on(caller.loop, caller.loop_use)
+        ):
+            wait_until_ended(record, record.ended, LoopWatch(caller.loop, record))
             return
         shared = own_loop_in_force.get()
         if shared is not None and shared.can_run(record) and shared.run(side, then_close=False):
@@ -109,13 +114,12 @@ def _refuse_running_loop() -> None:
     )
 
 
-def _running_parent_loop(record: BlockedCall) -> AbstractEventLoop | None:
-    """The event loop of the `sync_to_async` call that this thread is inside of."""
-    loop = None if record.caller is None else record.caller.loop
-    if loop is None:
-        return None
+def _is_run_for(loop: AbstractEventLoop, use: LoopUse | None) -> bool:
+    """Whether a loop is running, and still for the call that it was running for."""
+    if loop_uses.get(loop) is not use:
+        return False
     # A loop that is being handed over from one thread to another stands still meanwhile.
-    return loop if loop.is_running() or loop in loop_drivers else None
+    return loop.is_running() or loop in loop_drivers
 
 
 @overload

@@ -20,7 +20,6 @@ without.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 import weakref
 from asyncio import AbstractEventLoop
@@ -42,10 +41,18 @@ class Mailbox:
     def post(self, waiter: asyncio.Future[None]) -> None:
         """Have `waiter` done soon. Thread-safe; of no effect once the loop has closed."""
         self._waiters.append(waiter)
-        if not self._awake:
+        if self._awake:
+            return
+        try:
             self._awake = True
-            with contextlib.suppress(RuntimeError):
-                self.loop.call_soon_threadsafe(self._deliver)
+            self.loop.call_soon_threadsafe(self._deliver)
+        except RuntimeError:
+            # The loop has closed.
+            pass
+        except BaseException:
+            # A signal handler has raised. Better one wake-up too many than none any more.
+            self._awake = False
+            raise
 
     def _deliver(self) -> None:
         self._awake = False

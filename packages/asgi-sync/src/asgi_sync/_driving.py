@@ -33,9 +33,13 @@ may do is ask for a hand-over; asked too late, it is of no effect.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
+import signal
 import threading
 from asyncio import AbstractEventLoop
+from collections.abc import Coroutine
+from contextvars import Context, copy_context
 from typing import Any
 
 from asgi_sync._affinity import loop_drivers
@@ -53,26 +57,31 @@ def run_on_own_loop(side: AsyncSide[Any]) -> None:
     Raises what making a loop raises, and KeyboardInterrupt on a second Ctrl-C.
     """
     pooled = loop_pool.take()
-    loop, record = pooled.loop, side.record
-    drive = Drive(loop, record, in_place=not side.handles_error)
-    loop_drivers[loop], loop_uses[loop] = record, LoopUse()
-    failure: Exception | None = None
+    loop = pooled.loop
+    drive = Drive(loop, side.record, in_place=not side.handles_error)
+    loop_drivers[loop], loop_uses[loop] = side.record, LoopUse()
     as_new = False
     try:
         try:
-            drive.run(loop.create_task(side.run(), context=side.context))
+            drive.run(_make_task(loop, side.run(), side.context))
         except Exception as error:
-            failure = error
+            failure: Exception | None = error
+        else:
+            failure = None
         finally:
             as_new = not drive.is_left_alone and pooled.is_as_new
             if not as_new and not drive.is_left_alone:
-                drive.run(loop.create_task(_cancel_what_is_left()))
+                left = asyncio.all_tasks(loop)
+                drive.run(_make_task(loop, _cancel_what_is_left(left), copy_context()))
     finally:
         del loop_drivers[loop], loop_uses[loop]
         drive.end(pooled, as_new=as_new)
     if failure is not None:
         # Not before: cancelling the call's own task has given it another outcome.
         side.fail(failure)
+    # The error's traceback holds this frame, which must not hold the error.
+    del failure
+    side.publish()
 
 
 class Drive:
@@ -88,6 +97,7 @@ class Drive:
         self._helper_runs: Ending | None = None
         self._error: BaseException | None = None
         self._main: asyncio.Task[Any] | None = None
+        self._signals: list[int] = []
 
     def run(self, main: asyncio.Task[Any]) -> None:
         """Run the loop until `main` is done, serving others where a helper runs it.
@@ -111,14 +121,18 @@ class Drive:
         if threading.get_ident() == self._thread:
             self._hand_over()
         else:
-            self._loop.call_soon_threadsafe(self._hand_over)
+            # A loop that has closed is too late.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._hand_over)
 
     def end(self, pooled: PooledLoop, *, as_new: bool) -> None:
         """Give helper and loop back."""
         if self._helper is not None and self.is_left_alone:
             self._helper.put(functools.partial(_end_alone, pooled.loop))
         else:
-            loop_pool.give_back(pooled, as_new=as_new)
+            if self._signals:
+                _reset_signals(self._signals)
+            loop_pool.give_back(pooled, as_new=as_new and not self._signals)
         if self._helper is not None:
             self._helper.release()
 
@@ -131,14 +145,19 @@ class Drive:
         return self._helper_runs is not None and not self._helper_runs.done()
 
     def _run_in_place(self) -> None:
-        executor = self._record.executor
-        executor.hand_over = self.request_hand_over if self._can_hand_over else None
+        if not self._can_hand_over:
+            self._run_loop_here()
+        elif not self._record.executor.drive(self._run_loop_here, self.request_hand_over):
+            self._runs_in_place = False
+        if not self._runs_in_place:
+            self._signals = list(getattr(self._loop, "_signal_handlers", ()))
+
+    def _run_loop_here(self) -> None:
         self._record.runs_loop = True
         try:
             self._loop.run_forever()
         finally:
             self._record.runs_loop = False
-            executor.hand_over = None
 
     def _hand_over(self) -> None:
         # On the loop. Elsewhere than in place it was asked for too late.
@@ -179,10 +198,24 @@ class Drive:
             self._loop.stop()
 
 
-async def _cancel_what_is_left() -> None:
-    """Cancel and await what the call has left on the loop, as `asyncio.run` does."""
+def _make_task(
+    loop: AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], context: Context
+) -> asyncio.Task[Any]:
+    try:
+        return loop.create_task(coroutine, context=context)
+    except BaseException:
+        # The loop has a task factory that fails.
+        coroutine.close()
+        raise
+
+
+async def _cancel_what_is_left(left: set[asyncio.Task[Any]]) -> None:
+    """Cancel and await what the call has left on the loop, as `asyncio.run` does.
+
+    The tasks are given: from Python 3.14 on a loop that has come from another thread does
+    not list those that were made there.
+    """
     loop = asyncio.get_running_loop()
-    left = asyncio.all_tasks() - {asyncio.current_task()}
     for task in left:
         task.cancel()
     await asyncio.gather(*left, return_exceptions=True)
@@ -199,8 +232,20 @@ async def _cancel_what_is_left() -> None:
     await loop.shutdown_default_executor()
 
 
+def _reset_signals(signals: list[int]) -> None:
+    """Undo what a loop that has left the main thread could not undo there.
+
+    asyncio forgets a signal handler that is removed in another thread, but the interpreter
+    goes on writing the signals to the loop's socket, or to what has its number next.
+    """
+    signal.set_wakeup_fd(-1)
+    for number in signals:
+        default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        signal.signal(number, default)
+
+
 def _end_alone(loop: AbstractEventLoop) -> None:
     try:
-        loop.run_until_complete(_cancel_what_is_left())
+        loop.run_until_complete(_cancel_what_is_left(asyncio.all_tasks(loop)))
     finally:
         loop.close()

@@ -35,6 +35,7 @@ from contextvars import ContextVar
 
 from asgi_sync import _lifecycle
 from asgi_sync._cancellation import CancelHandle
+from asgi_sync._lineage import loop_uses
 from asgi_sync.current_thread_executor import CurrentThreadExecutor
 
 
@@ -108,13 +109,16 @@ class SyncCall(Record):
     `waits_in` by that thread too, and read by the loop that may have to cancel.
     """
 
-    __slots__ = ("executor", "loop", "thread", "thread_sensitive", "waits_in")
+    __slots__ = ("executor", "loop", "loop_use", "thread", "thread_sensitive", "waits_in")
 
     def __init__(
         self, parent: Record | None, name: str, loop: AbstractEventLoop, thread_sensitive: bool
     ) -> None:
         super().__init__(parent, name)
         self.loop: AbstractEventLoop | None = loop
+        # The call that the loop is driven for, if it serves several: once that has ended,
+        # the loop is another's.
+        self.loop_use = loop_uses.get(loop)
         self.thread_sensitive = thread_sensitive
         self.thread: int | None = None
         # For thread-sensitive code that comes from below this call.

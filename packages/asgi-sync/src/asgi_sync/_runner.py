@@ -115,10 +115,10 @@ class AsyncSide(Generic[_R]):
         if error is not None and not isinstance(error, asyncio.CancelledError):
             interrupt.__context__ = error
 
-    def start_on(self, loop: AbstractEventLoop) -> bool:
-        """Start it on a loop that another thread runs; false if the loop has closed."""
+    def start_on(self, loop: AbstractEventLoop, use: LoopUse | None) -> bool:
+        """Start it on a loop that another thread runs, for `use`; false if that has closed."""
         try:
-            loop.call_soon_threadsafe(self._start, loop, loop_uses.get(loop), context=self.context)
+            loop.call_soon_threadsafe(self._start, loop, use, context=self.context)
         except RuntimeError:
             return False
         return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any, ParamSpec, TypeVar
@@ -57,10 +58,11 @@ class CurrentThreadExecutor(Executor):
         # bridge's own code, which no interrupt may break into. For that thread alone.
         self.in_call = False
         # While the owning thread runs an event loop instead of waiting: has another thread
-        # run that, so that this one can serve. Set by the owning thread.
-        self.hand_over: Callable[[], None] | None = None
-        # None wakes the thread, to see whether what it waits for has come.
-        self._items: queue.SimpleQueue[WorkItem | None] = queue.SimpleQueue()
+        # run that, so that this one can serve.
+        self._hand_over: Callable[[], None] | None = None
+        self._items: deque[WorkItem] = deque()
+        # One for each item, and one for each `wake`.
+        self._wake_ups: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def submit(self, fn: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_R]:
         """Have `fn(*args, **kwargs)` called in the owning thread. Thread-safe.
@@ -77,7 +79,7 @@ class CurrentThreadExecutor(Executor):
             RuntimeError: This is the owning thread, which could then never come to run it,
                 or the executor has closed and none takes over.
         """
-        if threading.get_ident() == self._thread and self.hand_over is None and not self._closed:
+        if threading.get_ident() == self._thread and self._hand_over is None and not self._closed:
             raise RuntimeError("You cannot submit onto CurrentThreadExecutor from its own thread")
         item = WorkItem(self._call, (fn, args, kwargs), {})
         if not self._accept(item):
@@ -115,10 +117,12 @@ class CurrentThreadExecutor(Executor):
             raise RuntimeError("CurrentThreadExecutor can only be run by the thread that made it")
         try:
             while not enough():
-                item = self._next_item(while_idle)
-                if item is not None:
+                if self._items:
+                    item = self._items.popleft()
                     item.run()
                     del item
+                else:
+                    self._wait_for_wake_up(while_idle)
                 self._refuse_forked_child()
         finally:
             # Where a signal handler waits inside of another wait it may take the wake-up
@@ -127,7 +131,7 @@ class CurrentThreadExecutor(Executor):
 
     def wake(self, _: object = None) -> None:
         """Have the waiting thread ask whether it is enough. Thread- and signal-safe."""
-        self._items.put(None)
+        self._wake_ups.put(None)
 
     def _call(self, fn: Callable[..., _R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> _R:
         in_call, self.in_call = self.in_call, True
@@ -146,18 +150,36 @@ class CurrentThreadExecutor(Executor):
                 " End a forked child with os._exit()."
             )
 
-    def _next_item(self, while_idle: Callable[[], None] | None) -> WorkItem | None:
+    def drive(self, run_loop: Callable[[], None], hand_over: Callable[[], None]) -> bool:
+        """Have the owning thread run an event loop, instead of serving, until that returns.
+
+        `hand_over` is called when there is a call to serve, by whoever submits it. Returns
+        false, and runs nothing, if there is one already.
+        """
+        with self._closing:
+            # Where a signal handler drives a loop, it is inside of another drive.
+            outer, self._hand_over = self._hand_over, hand_over
+            is_idle = not self._items
+        try:
+            if is_idle:
+                run_loop()
+        finally:
+            with self._closing:
+                self._hand_over = outer
+        return is_idle
+
+    def _wait_for_wake_up(self, while_idle: Callable[[], None] | None) -> None:
         if while_idle is None and threading.current_thread() is not threading.main_thread():
-            return self._items.get()
+            self._wake_ups.get()
+            return
         try:
             # The main thread must not wait without end. On Windows no signal interrupts a
             # wait for a lock; elsewhere one that comes in the last moment before the wait,
             # or to another thread, is seen only after it.
-            return self._items.get(timeout=IDLE_CHECK_SECONDS)
+            self._wake_ups.get(timeout=IDLE_CHECK_SECONDS)
         except queue.Empty:
             if while_idle is not None:
                 while_idle()
-            return None
 
     def close(self, successor: Callable[[], Executor] | None = None) -> None:
         """Accept no more calls; `successor`, if given, makes what takes over."""
@@ -184,19 +206,17 @@ class CurrentThreadExecutor(Executor):
                 item.future.cancel()
 
     def _take_all(self) -> list[WorkItem]:
-        left = []
-        while not self._items.empty():
-            if (item := self._items.get_nowait()) is not None:
-                left.append(item)
-        return left
+        items = list(self._items)
+        self._items.clear()
+        return items
 
     def _accept(self, item: WorkItem) -> bool:
         with self._closing:
             if not self._closed:
-                self._items.put(item)
-                hand_over = self.hand_over
-                if hand_over is not None:
-                    hand_over()
+                self._items.append(item)
+                self._wake_ups.put(None)
+                if self._hand_over is not None:
+                    self._hand_over()
                 return True
         return self._pass_on(item)
 
