@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import gc
 import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -19,6 +21,23 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(_executors, "workers", workers)
     yield workers
     workers.stop()
+
+
+NoThreads: TypeAlias = Callable[[], AbstractContextManager[None]]
+
+
+@pytest.fixture
+def no_thread_can_be_started(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> NoThreads:
+    def cannot(name: str) -> None:
+        raise RuntimeError("can't start new thread")
+
+    @contextmanager
+    def for_a_while() -> Iterator[None]:
+        with monkeypatch.context() as patch:
+            patch.setattr(workers, "lease", cannot)
+            yield
+
+    return for_a_while
 
 
 def until_free(workers: Workers) -> None:
@@ -100,17 +119,15 @@ class TestSerialExecutor:
             waiting.result()
 
     def test_where_no_thread_can_be_started_nothing_is_left_waiting(
-        self, workers: Workers, monkeypatch: pytest.MonkeyPatch
+        self, no_thread_can_be_started: NoThreads
     ) -> None:
         executor, ran = SerialExecutor("test"), []
 
-        def cannot(name: str) -> None:
-            raise RuntimeError("can't start new thread")
-
-        with monkeypatch.context() as patch:
-            patch.setattr(workers, "lease", cannot)
-            with pytest.raises(RuntimeError, match="can't start new thread"):
-                executor.submit(ran.append, "first")
+        with (
+            no_thread_can_be_started(),
+            pytest.raises(RuntimeError, match="can't start new thread"),
+        ):
+            executor.submit(ran.append, "first")
         executor.submit(ran.append, "second").result()
         assert ran == ["second"]
 
@@ -182,17 +199,15 @@ class TestBoundedExecutor:
         assert len(workers._idle) == len(workers._all)
 
     def test_where_no_thread_can_be_started_the_call_is_refused_and_forgotten(
-        self, workers: Workers, monkeypatch: pytest.MonkeyPatch
+        self, no_thread_can_be_started: NoThreads
     ) -> None:
         executor, ran = BoundedExecutor(1, "test"), []
 
-        def cannot(name: str) -> None:
-            raise RuntimeError("can't start new thread")
-
-        with monkeypatch.context() as patch:
-            patch.setattr(workers, "lease", cannot)
-            with pytest.raises(RuntimeError, match="can't start new thread"):
-                executor.submit(ran.append, "first")
+        with (
+            no_thread_can_be_started(),
+            pytest.raises(RuntimeError, match="can't start new thread"),
+        ):
+            executor.submit(ran.append, "first")
         executor.submit(ran.append, "second").result()
         assert ran == ["second"]
 
@@ -201,7 +216,7 @@ class TestBoundedExecutor:
             BoundedExecutor(0, "test")
 
     def test_a_call_is_not_left_to_threads_that_are_all_blocked(
-        self, workers: Workers, monkeypatch: pytest.MonkeyPatch
+        self, no_thread_can_be_started: NoThreads
     ) -> None:
         executor, blocked, release = BoundedExecutor(1, "test"), threading.Event(), Future[str]()
 
@@ -213,12 +228,10 @@ class TestBoundedExecutor:
         first = executor.submit(blocks)
         blocked.wait()
 
-        def cannot(name: str) -> None:
-            raise RuntimeError("can't start new thread")
-
-        with monkeypatch.context() as patch:
-            patch.setattr(workers, "lease", cannot)
-            with pytest.raises(RuntimeError, match="can't start new thread"):
-                executor.submit(release.set_result, "never")
+        with (
+            no_thread_can_be_started(),
+            pytest.raises(RuntimeError, match="can't start new thread"),
+        ):
+            executor.submit(release.set_result, "never")
         release.set_result("released")
         assert first.result() == "released"

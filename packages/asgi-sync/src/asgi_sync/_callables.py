@@ -81,6 +81,12 @@ def require_sync_callable(func: Any) -> None:
         raise TypeError("sync_to_async can only be applied to sync functions.")
 
 
+def require_executor(executor: Any) -> None:
+    """Raise TypeError unless calls can be submitted to `executor`."""
+    if not callable(getattr(executor, "submit", None)):
+        raise TypeError(f"executor must be a concurrent.futures.Executor, not {executor!r}")
+
+
 def warn_if_not_async(func: Any) -> None:
     """Warn that `async_to_sync` was given what may not return an awaitable.
 

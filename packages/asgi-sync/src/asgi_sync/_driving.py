@@ -43,11 +43,11 @@ from contextvars import Context, copy_context
 from typing import Any
 
 from asgi_sync._affinity import loop_drivers
+from asgi_sync._async_side import AsyncSide
 from asgi_sync._blocking import wait_until_ended
 from asgi_sync._frames import BlockedCall, Ending
 from asgi_sync._lineage import LoopUse, loop_uses
 from asgi_sync._loop_pool import PooledLoop, loop_pool
-from asgi_sync._runner import AsyncSide
 from asgi_sync._workers import Worker, workers
 
 
@@ -61,18 +61,15 @@ def run_on_own_loop(side: AsyncSide[Any]) -> None:
     drive = Drive(loop, side.record, in_place=not side.handles_error)
     loop_drivers[loop], loop_uses[loop] = side.record, LoopUse()
     as_new = False
+    failure: Exception | None = None
     try:
         try:
             drive.run(_make_task(loop, side.run(), side.context))
         except Exception as error:
-            failure: Exception | None = error
-        else:
-            failure = None
+            failure = error
         finally:
-            as_new = not drive.is_left_alone and pooled.is_as_new
-            if not as_new and not drive.is_left_alone:
-                left = asyncio.all_tasks(loop)
-                drive.run(_make_task(loop, _cancel_what_is_left(left), copy_context()))
+            if not drive.is_left_alone:
+                as_new = _leave_nothing(drive, pooled)
     finally:
         del loop_drivers[loop], loop_uses[loop]
         drive.end(pooled, as_new=as_new)
@@ -82,6 +79,15 @@ def run_on_own_loop(side: AsyncSide[Any]) -> None:
     # The error's traceback holds this frame, which must not hold the error.
     del failure
     side.publish()
+
+
+def _leave_nothing(drive: Drive, pooled: PooledLoop) -> bool:
+    """Whether the loop is as new; if not, what is left on it is cancelled and awaited."""
+    if pooled.is_as_new:
+        return True
+    left = asyncio.all_tasks(pooled.loop)
+    drive.run(_make_task(pooled.loop, _cancel_what_is_left(left), copy_context()))
+    return False
 
 
 class Drive:

@@ -49,9 +49,8 @@ def _is_ours_to_handle() -> bool:
 
 
 def _cancel_or_interrupt(signum: int, frame: FrameType | None) -> None:
-    record, executor = this_thread.record, this_thread.executor
-    in_wait = isinstance(record, BlockedCall) and executor is not None and not executor.in_call
-    if not in_wait or not isinstance(record, BlockedCall):
+    record = this_thread.record
+    if not isinstance(record, BlockedCall) or record.executor.in_call:
         signal.default_int_handler(signum, frame)
     record.interrupts += 1
     if record.interrupts == 1:

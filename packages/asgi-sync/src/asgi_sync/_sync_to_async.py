@@ -15,7 +15,12 @@ from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, overload
 
 from asgi_sync._affinity import Decision, Place, choose
 from asgi_sync._asgiref_attributes import ParentLoop
-from asgi_sync._callables import describe, markcoroutinefunction, require_sync_callable
+from asgi_sync._callables import (
+    describe,
+    markcoroutinefunction,
+    require_executor,
+    require_sync_callable,
+)
 from asgi_sync._cancellation import wait_for_call
 from asgi_sync._context import Crossing, ExcInfo, bring_back, call_while_handling
 from asgi_sync._executors import SerialExecutor, any_thread_executor
@@ -87,8 +92,9 @@ class SyncToAsync(Generic[_P, _R]):
     async def __call__(self, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
         __traceback_hide__ = True
         loop = asyncio.get_running_loop()
-        call = SyncCall(innermost.get(), self._name, loop, self._thread_sensitive)
-        executor = self._executor_for(call)
+        start = innermost.get()
+        call = SyncCall(start, self._name, loop, self._thread_sensitive)
+        executor = self._executor_for(call, start)
         context = contextvars.copy_context() if self.context is None else self.context
         run = functools.partial(
             self._run_in_thread,
@@ -182,9 +188,9 @@ class SyncToAsync(Generic[_P, _R]):
             # An error's traceback holds this frame, and with it what it refers to.
             del run, child, exc_info
 
-    def _executor_for(self, call: SyncCall) -> Executor:
+    def _executor_for(self, call: SyncCall, start: Record | None) -> Executor:
         if call.thread_sensitive:
-            return sensitive_executor(innermost.get(), call.loop, call.name)
+            return sensitive_executor(start, call.loop, call.name)
         return any_thread_executor if self._executor is None else self._executor
 
 
@@ -242,8 +248,7 @@ def _check_executor(executor: object, thread_sensitive: bool) -> None:
         return
     if thread_sensitive:
         raise TypeError("executor must not be set when thread_sensitive is True")
-    if not callable(getattr(executor, "submit", None)):
-        raise TypeError(f"executor must be a concurrent.futures.Executor, not {executor!r}")
+    require_executor(executor)
 
 
 @overload

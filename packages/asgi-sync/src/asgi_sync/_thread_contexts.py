@@ -6,6 +6,7 @@ from concurrent.futures import Executor
 from contextvars import ContextVar
 from types import TracebackType
 
+from asgi_sync._callables import require_executor
 from asgi_sync._executors import SerialExecutor
 from asgi_sync._frames import BlockedCall, Record, SensitiveScope, chain, innermost
 
@@ -49,8 +50,8 @@ class ThreadSensitiveContext:
     """
 
     def __init__(self, *, executor: Executor | None = None) -> None:
-        if executor is not None and not callable(getattr(executor, "submit", None)):
-            raise TypeError(f"executor must be a concurrent.futures.Executor, not {executor!r}")
+        if executor is not None:
+            require_executor(executor)
         self._given_executor = executor
         self._own_executor: SerialExecutor | None = None
         # The entries that count, whichever task made them.

@@ -1,26 +1,18 @@
-"""Runs the async side of an `async_to_sync` call, on an event loop that suits."""
+"""The async side of an `async_to_sync` call: what is awaited, in which task, and its outcome."""
 
 from __future__ import annotations
 
 import asyncio
-import functools
-import threading
 from asyncio import AbstractEventLoop
 from collections.abc import Awaitable
-from contextvars import Context, ContextVar, copy_context
+from contextvars import Context, copy_context
 from typing import Any, Generic, TypeVar
 
-from asgi_sync import _lifecycle
-from asgi_sync._affinity import loop_drivers
 from asgi_sync._context import Crossing, await_while_handling
-from asgi_sync._frames import BlockedCall, chain
+from asgi_sync._frames import BlockedCall
 from asgi_sync._lineage import LoopUse, loop_uses
-from asgi_sync._workers import Worker, workers
 
 _R = TypeVar("_R")
-
-# The event loop of the `AsyncSingleThreadContext` in force.
-own_loop_in_force: ContextVar[OwnLoop | None] = ContextVar("asgi_sync.own_loop", default=None)
 
 
 class AsyncSide(Generic[_R]):
@@ -159,82 +151,3 @@ class AsyncSide(Generic[_R]):
             # It has not begun, and now never will.
             self.discard()
         self._show_error_in(interrupt)
-
-
-class OwnLoop:
-    """An event loop on a worker thread of its own, for one call or for several.
-
-    The loop is made by `asyncio.Runner`, so by the event loop policy in force, and closed
-    as `asyncio.run` does: tasks that are left are cancelled and awaited, asynchronous
-    generators closed. Methods with an underscore run in the worker thread, one at a time.
-
-    `_worker` and `_closing` change under `_lock`, by the threads that call `run`.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._worker: Worker | None = None
-        self._closing = False
-        self._runner: asyncio.Runner | None = None
-        self._process = _lifecycle.current_process()
-
-    def can_run(self, record: BlockedCall) -> bool:
-        """Whether it can run a call; not one that it would have to finish another for."""
-        return self._is_usable and not any(
-            isinstance(above, BlockedCall) and above.own_loop is self and above.is_open
-            for above in chain(record.parent)
-        )
-
-    def run(self, side: AsyncSide[Any], *, then_close: bool) -> bool:
-        """Run one call's async side, after those before it, and publish its outcome.
-
-        With `then_close` it is published after the loop has closed: code that runs while
-        it does, such as the clean-up of cancelled tasks, may need the waiting thread.
-
-        Returns false if the loop has been closed, or is about to be, by another thread.
-        """
-        with self._lock:
-            if not self._is_usable:
-                return False
-            if self._worker is None:
-                self._worker = workers.lease("asgi-sync event loop")
-            side.record.own_loop = self
-            accepted = self._worker.put(functools.partial(self._run, side, then_close))
-            if then_close:
-                self._closing = True
-                self._worker.release()
-        return accepted
-
-    @property
-    def has_run(self) -> bool:
-        """Whether there is anything to close, in this process."""
-        return self._worker is not None and self._is_usable
-
-    @property
-    def _is_usable(self) -> bool:
-        return not self._closing and self._process is _lifecycle.current_process()
-
-    def _run(self, side: AsyncSide[Any], then_close: bool) -> None:
-        try:
-            runner = self._runner = self._runner or asyncio.Runner()
-            loop = runner.get_loop()
-            loop_drivers[loop] = side.record
-            try:
-                self._drive(runner, side, then_close)
-            finally:
-                del loop_drivers[loop]
-        except BaseException as error:
-            side.fail(error)
-        side.publish()
-
-    def _drive(self, runner: asyncio.Runner, side: AsyncSide[Any], then_close: bool) -> None:
-        completed = False
-        try:
-            runner.run(side.run(), context=side.context)
-            completed = True
-        finally:
-            # Ended early, by SystemExit in another task or by loop.stop(), the loop still
-            # has the call's own task, which must not go on in somebody else's call.
-            if then_close or not completed:
-                self._runner = None
-                runner.close()
