@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from asgi_sync import CurrentThreadExecutor
 from asgi_sync._affinity import Place, choose, loop_drivers
-from asgi_sync._executors import SerialExecutor
 from asgi_sync._frames import BlockedCall, Record, SensitiveScope, SyncCall
+from asgi_sync._serial_executor import SerialExecutor
 
 THIS_THREAD, ANOTHER_THREAD = threading.get_ident(), -1
 
@@ -28,12 +27,12 @@ def sync_call(
     loop: Any, parent: Record | None = None, *, sensitive: bool = True, thread: int = ANOTHER_THREAD
 ) -> SyncCall:
     call = SyncCall(parent, "function", loop, sensitive)
-    call.thread, call.executor = thread, CurrentThreadExecutor()
+    call.thread = thread
     return call
 
 
 def blocked_call(parent: Record | None = None) -> BlockedCall:
-    return BlockedCall(parent, "coroutine", CurrentThreadExecutor(), None)
+    return BlockedCall(parent, "coroutine", None)
 
 
 def scope(parent: Record | None = None) -> SensitiveScope:

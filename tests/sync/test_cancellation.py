@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from asgi_sync._cancellation import CancelHandle
+from asgi_sync._cancel_handle import CancelHandle
 
 
 @pytest.mark.asyncio

@@ -10,16 +10,44 @@ import threading
 import warnings
 import weakref
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 from helpers.children import run_python
+from helpers.hand_over import until_the_loop_has_run
 
-from asgi_sync import async_to_sync, sync_to_async
+from asgi_sync import _driving, async_to_sync, sync_to_async
 from asgi_sync._loop_pool import loop_pool
 
 this_thread = threading.get_ident
 thread_of_sync_code = sync_to_async(threading.get_ident)
+
+
+class LateHelper:
+    """A helper thread that is never there in time: its jobs run when they are told to."""
+
+    def __init__(self) -> None:
+        self.jobs: list[Callable[[], None]] = []
+
+    def put(self, job: Callable[[], None]) -> bool:
+        self.jobs.append(job)
+        return True
+
+    def release(self) -> None: ...
+
+    def run_all(self) -> None:
+        with ThreadPoolExecutor(1) as thread:
+            for job in self.jobs:
+                thread.submit(job).result()
+
+
+@pytest.fixture
+def late_helper(monkeypatch: pytest.MonkeyPatch) -> LateHelper:
+    helper = LateHelper()
+    monkeypatch.setattr(_driving, "workers", SimpleNamespace(lease=lambda name: helper))
+    return helper
 
 
 async def thread_of_async_code() -> int:
@@ -31,16 +59,66 @@ def test_the_calling_thread_runs_the_loop_itself() -> None:
     assert async_to_sync(thread_of_async_code)() == this_thread()
 
 
-def test_it_hands_the_loop_over_to_serve_and_serves_until_the_end() -> None:
+def test_while_a_sync_function_runs_another_thread_runs_the_loop() -> None:
     async def main() -> list[int]:
         loop, before = asyncio.get_running_loop(), this_thread()
-        served = await thread_of_sync_code()
+        served = await until_the_loop_has_run()
         assert asyncio.get_running_loop() is loop
         return [before, served, this_thread(), await thread_of_sync_code()]
 
     before, served, after, served_again = async_to_sync(main)()
     assert before == served == served_again == this_thread()
     assert after != this_thread()
+
+
+def test_a_function_that_ends_before_the_other_thread_is_there_costs_no_hand_over(
+    late_helper: LateHelper,
+) -> None:
+    async def main() -> list[int]:
+        threads = [this_thread()]
+        for _ in range(3):
+            threads += [await thread_of_sync_code(), this_thread()]
+        return threads
+
+    assert async_to_sync(main)() == [this_thread()] * 7
+    assert len(late_helper.jobs) == 3
+
+
+def test_a_helper_that_comes_too_late_does_nothing(late_helper: LateHelper) -> None:
+    async def main() -> int:
+        await thread_of_sync_code()
+        late_helper.run_all()
+        return this_thread()
+
+    assert async_to_sync(main)() == this_thread()
+    late_helper.run_all()
+
+
+def test_a_loop_that_has_moved_to_the_helper_stays_there() -> None:
+    async def main() -> set[int]:
+        await until_the_loop_has_run()
+        threads = set()
+        for _ in range(20):
+            await thread_of_sync_code()
+            threads.add(this_thread())
+        return threads
+
+    (thread,) = async_to_sync(main)()
+    assert thread != this_thread()
+
+
+def test_calls_that_come_while_it_serves_are_served_before_it_runs_the_loop_again(
+    late_helper: LateHelper,
+) -> None:
+    order: list[str] = []
+
+    async def main() -> None:
+        calls = [sync_to_async(order.append)(name) for name in ("first", "second")]
+        await asyncio.gather(*calls)
+        order.append("loop")
+
+    async_to_sync(main)()
+    assert order == ["first", "second", "loop"]
 
 
 def test_while_it_handles_an_exception_another_thread_runs_the_loop() -> None:
@@ -177,12 +255,12 @@ def test_an_error_of_a_task_left_behind_is_reported_as_asyncio_run_does(
 
 
 def test_a_call_with_a_time_out_leaves_a_clean_loop() -> None:
-    async def main() -> asyncio.AbstractEventLoop:
+    async def main() -> weakref.ref[asyncio.AbstractEventLoop]:
         async with asyncio.timeout(1000):
             await asyncio.sleep(0)
-        return asyncio.get_running_loop()
+        return weakref.ref(asyncio.get_running_loop())
 
-    assert async_to_sync(main)() is async_to_sync(main)()
+    assert async_to_sync(main)()() is async_to_sync(main)()() is not None
 
 
 # Faults that were found by trying to break it
@@ -288,7 +366,7 @@ def test_a_loop_with_signal_handlers_that_is_handed_over_leaves_none_behind() ->
     ended = run_python(
         """
         import asyncio, contextlib, signal
-        from asgi_sync import async_to_sync, sync_to_async
+        from asgi_sync import _driving, async_to_sync, sync_to_async
 
         async def main():
             loop = asyncio.get_running_loop()

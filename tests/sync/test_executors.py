@@ -9,8 +9,10 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from asgi_sync import _executors
-from asgi_sync._executors import BoundedExecutor, SerialExecutor, thread_is_blocked
+from asgi_sync import _bounded_executor, _serial_executor
+from asgi_sync._bounded_executor import BoundedExecutor
+from asgi_sync._serial_executor import SerialExecutor
+from asgi_sync._thread_limits import call_in_place, lend_place
 from asgi_sync._workers import Workers
 
 
@@ -18,7 +20,8 @@ from asgi_sync._workers import Workers
 def workers(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Workers of the test's own, so that what others do does not show."""
     workers = Workers()
-    monkeypatch.setattr(_executors, "workers", workers)
+    monkeypatch.setattr(_serial_executor, "workers", workers)
+    monkeypatch.setattr(_bounded_executor, "workers", workers)
     yield workers
     workers.stop()
 
@@ -38,6 +41,17 @@ def no_thread_can_be_started(workers: Workers, monkeypatch: pytest.MonkeyPatch) 
             yield
 
     return for_a_while
+
+
+@contextmanager
+def thread_is_blocked() -> Iterator[None]:
+    """While this thread waits for async code."""
+    counter = lend_place()
+    assert counter is not None
+    try:
+        yield
+    finally:
+        call_in_place(counter)
 
 
 def until_free(workers: Workers) -> None:

@@ -22,8 +22,14 @@ def pool() -> Iterator[LoopPool]:
     pool.close_all()
 
 
-def test_a_loop_that_was_given_back_clean_is_taken_again(pool: LoopPool) -> None:
+def take(pool: LoopPool) -> PooledLoop:
     pooled = pool.take()
+    pooled.count_references()
+    return pooled
+
+
+def test_a_loop_that_was_given_back_clean_is_taken_again(pool: LoopPool) -> None:
+    pooled = take(pool)
     pooled.loop.run_until_complete(asyncio.sleep(0.001))
     pool.give_back(pooled, as_new=pooled.is_as_new)
     assert pool.take() is pooled
@@ -32,7 +38,7 @@ def test_a_loop_that_was_given_back_clean_is_taken_again(pool: LoopPool) -> None
 
 def test_no_more_than_so_many_are_kept(pool: LoopPool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_loop_pool, "MAX_IDLE_LOOPS", 2)
-    taken = [pool.take() for _ in range(3)]
+    taken = [take(pool) for _ in range(3)]
     for pooled in taken:
         pool.give_back(pooled, as_new=pooled.is_as_new)
     assert [pooled.loop.is_closed() for pooled in taken] == [False, False, True]
@@ -121,8 +127,9 @@ if sys.platform != "win32":
 def test_a_loop_on_which_something_was_left_is_closed(
     pool: LoopPool, leave: Callable[[Loop], None]
 ) -> None:
-    pooled = pool.take()
+    pooled = take(pool)
     pooled.loop.set_exception_handler(None)
+    assert pooled.is_as_new
     leave(pooled.loop)
     try:
         assert not pooled.is_as_new
@@ -145,7 +152,7 @@ def test_a_loop_on_which_something_was_left_is_closed(
 def test_a_loop_of_another_policy_is_not_taken(
     pool: LoopPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pooled = pool.take()
+    pooled = take(pool)
     pool.give_back(pooled, as_new=pooled.is_as_new)
     monkeypatch.setattr(_loop_pool, "_policy_in_force", lambda: "another")
     another = pool.take()
@@ -170,7 +177,7 @@ def test_a_loop_that_cannot_be_looked_into_is_never_kept(
 def test_a_loop_that_something_was_posted_to_while_it_was_idle_is_not_taken(
     pool: LoopPool,
 ) -> None:
-    pooled = pool.take()
+    pooled = take(pool)
     pool.give_back(pooled, as_new=pooled.is_as_new)
     pooled.loop.call_soon_threadsafe(print)
     another = pool.take()

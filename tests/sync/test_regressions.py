@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from helpers.children import run_python
+from helpers.hand_over import until_the_loop_has_run
 
 from asgi_sync import (
     AsyncSingleThreadContext,
@@ -133,7 +134,7 @@ def test_a_signal_handler_that_waits_inside_another_wait_leaves_it_its_wake_up()
         handled = asyncio.Event()
         seen.append((loop, handled))
         # From here on the main thread does not run the loop, but waits.
-        await sync_to_async(lambda: None)()
+        await until_the_loop_has_run()
         os.kill(os.getpid(), signal.SIGUSR1)
         await handled.wait()
         return "done"
@@ -414,7 +415,7 @@ def test_a_coroutine_that_is_collected_changes_nothing_where_that_happens(
 
 @pytest.mark.asyncio
 async def test_calls_nested_on_one_thread_make_room_for_one_more_only() -> None:
-    from asgi_sync._executors import any_thread_executor
+    from asgi_sync._bounded_executor import any_thread_executor
 
     async def nested(depth: int) -> int:
         if depth == 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import AbstractEventLoop
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
 from typing import Any, Generic, TypeVar
 
@@ -39,8 +39,11 @@ class AsyncSide(Generic[_R]):
         """Whether the caller is handling an exception."""
         return self._handled_error is not None
 
-    async def run(self) -> None:
-        """Await it, in a task of its own, and keep the outcome for `publish`."""
+    async def run(self, at_end: Callable[[asyncio.Task[None]], None] | None = None) -> None:
+        """Await it, in a task of its own, and keep the outcome for `publish`.
+
+        `at_end` is called last, in the task and with it.
+        """
         __traceback_hide__ = True
         self._has_started = True
         handle = self.record.cancel_handle
@@ -66,6 +69,8 @@ class AsyncSide(Generic[_R]):
         self._crossing.leave()
         # A task factory may have given the task a context of its own.
         self.context = copy_context()
+        if at_end is not None:
+            at_end(task)
 
     def fail(self, error: BaseException) -> None:
         self._error = error

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, overload
 from asgi_sync._affinity import loop_drivers
 from asgi_sync._asgiref_attributes import BlockedThreads
 from asgi_sync._async_side import AsyncSide
-from asgi_sync._blocking import LoopWatch, blocked_call, wait_until_ended
+from asgi_sync._blocking import LoopWatch, ThreadIsBlocked, wait_until_ended
 from asgi_sync._callables import describe, drop_coroutine_marker, warn_if_not_async
 from asgi_sync._context import bring_back
 from asgi_sync._driving import run_on_own_loop
@@ -61,7 +61,7 @@ class AsyncToSync(Generic[_P, _R]):
         awaitable = self.awaitable(*args, **kwargs)
         side: AsyncSide[_R] | None = None
         try:
-            with blocked_call(self._name, sensitive_executor) as record:
+            with ThreadIsBlocked(self._name, sensitive_executor) as record:
                 side = AsyncSide(record, awaitable, sys.exc_info()[1])
                 # Nothing that this frame holds from here on refers to the arguments.
                 del awaitable, args, kwargs
@@ -105,14 +105,11 @@ class AsyncToSync(Generic[_P, _R]):
 
 
 def _refuse_running_loop() -> None:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return
-    raise RuntimeError(
-        "You cannot use AsyncToSync in the same thread as an async event loop - "
-        "just await the async function directly."
-    )
+    if asyncio._get_running_loop() is not None:
+        raise RuntimeError(
+            "You cannot use AsyncToSync in the same thread as an async event loop - "
+            "just await the async function directly."
+        )
 
 
 def _is_run_for(loop: AbstractEventLoop, use: LoopUse | None) -> bool:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import functools
 from asyncio import AbstractEventLoop
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
-from contextlib import contextmanager
-from typing import TypeAlias
+from collections.abc import Callable
 
-from asgi_sync._executors import thread_is_blocked
-from asgi_sync._frames import BlockedCall, Ending, Record, SyncCall, innermost, this_thread
-from asgi_sync._interrupts import interrupts_cancel
-from asgi_sync.current_thread_executor import CurrentThreadExecutor
-
-FindExecutor: TypeAlias = Callable[[Record | None, AbstractEventLoop | None, str], Executor]
+from asgi_sync._frames import (
+    BlockedCall,
+    Ending,
+    FindExecutor,
+    Record,
+    SyncCall,
+    executor_here,
+    innermost,
+    this_thread,
+)
+from asgi_sync._interrupts import have_interrupts_cancel, have_interrupts_raise
+from asgi_sync._thread_limits import CountsThreads, call_in_place, lend_place
 
 
 class LoopStoppedError(RuntimeError):
@@ -33,41 +35,63 @@ def record_here() -> Record | None:
     return innermost.get()
 
 
-@contextmanager
-def blocked_call(name: str, find_executor: FindExecutor) -> Iterator[BlockedCall]:
-    """The record of an `async_to_sync` call, with this thread inside of it.
+class ThreadIsBlocked:
+    """This thread is inside of an `async_to_sync` call, as long as it holds.
 
     The outermost one on a thread that serves nobody yet makes the executor for it, and
     closes it at the end; a call left in it goes where `find_executor` says.
 
     Raises KeyboardInterrupt at the end if Ctrl-C was pressed meanwhile.
     """
-    above, serving = this_thread.record, this_thread.executor
-    caller = above if isinstance(above, SyncCall) and above.is_open else None
-    executor = CurrentThreadExecutor() if serving is None else serving
-    record = BlockedCall(record_here(), name, executor, caller)
-    in_call = executor.in_call
-    try:
-        this_thread.record, this_thread.executor = record, executor
-        executor.in_call = False
-        if caller is not None:
-            caller.waits_in = record
-        with interrupts_cancel(), thread_is_blocked():
-            yield record
-    finally:
-        if caller is not None:
-            caller.waits_in = None
-        this_thread.record, this_thread.executor = above, serving
-        executor.in_call = in_call
-        record.close()
-        # If it has never begun, or this thread has stopped waiting for it, a task that is
-        # cancelled must not wait for its end either.
-        record.ended.set()
-        if serving is None:
-            executor.close(functools.partial(find_executor, record.parent, None, name))
-        if record.interrupts:
+
+    __slots__ = ("_above", "_has_sigint", "_in_call", "_lent_by", "_serving", "record")
+
+    def __init__(self, name: str, find_executor: FindExecutor) -> None:
+        self._above = above = this_thread.record
+        self._serving = serving = None if above is None else executor_here()
+        caller = above if isinstance(above, SyncCall) and above.is_open else None
+        self.record = BlockedCall(record_here(), name, caller, serving, find_executor)
+        self._in_call = serving is not None and serving.in_call
+        self._has_sigint = False
+        self._lent_by: CountsThreads | None = None
+
+    def __enter__(self) -> BlockedCall:
+        record = self.record
+        try:
+            this_thread.record = record
+            self._has_sigint = have_interrupts_cancel()
+            if self._serving is not None:
+                self._serving.in_call = False
+            if record.caller is not None:
+                record.caller.waits_in = record
+            self._lent_by = lend_place()
+        except BaseException:
+            # From a signal handler: what was entered must be left.
+            self.__exit__()
+            raise
+        return record
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._leave()
+        finally:
+            if self._has_sigint:
+                # Last: until here no Ctrl-C raises in the midst of it.
+                have_interrupts_raise()
+        if self.record.interrupts:
             # Only now is Ctrl-C somebody else's to note.
             raise KeyboardInterrupt
+
+    def _leave(self) -> None:
+        record = self.record
+        if record.caller is not None:
+            record.caller.waits_in = None
+        if self._serving is not None:
+            self._serving.in_call = self._in_call
+        if self._lent_by is not None and record.is_here:
+            call_in_place(self._lent_by)
+        record.end(serving=self._serving)
+        this_thread.record = self._above
 
 
 def wait_until_ended(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Awaitable, Callable
-from contextvars import Context, Token
+from contextvars import Context, Token, copy_context
 from types import TracebackType
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
@@ -33,6 +34,11 @@ class Crossing:
     def __init__(self) -> None:
         self._passage = Passage()
         self._token: Token[Record | None] | None = None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the context was entered."""
+        return self._token is not None
 
     def arrive(self, record: Record) -> None:
         """Place the code that is about to run below `record`."""
@@ -64,6 +70,15 @@ def bring_back(context: Context) -> None:
 
     Changed means another object: a value may have any notion of equality, or none.
     """
+    here = copy_context()
+    if (
+        len(here) == len(context)
+        and all(map(operator.is_, here.values(), context.values()))
+        and all(map(operator.is_, here, context))
+    ):
+        # Two contexts of the same origin have the same order. That spares a look-up for
+        # each variable, of which tracing agents set many.
+        return
     for variable, value in context.items():
         if variable.get(_MISSING) is not value:
             variable.set(value)

@@ -2,19 +2,39 @@
 
 Waking another thread costs more than most coroutines do, so the calling thread runs the
 loop itself, in place. Then thread-sensitive code from below asks for that very thread
-(rule R1), which can either run the loop or serve. So it *hands over*: the loop is stopped
-at the end of its iteration, a worker thread goes on running the same loop, and the calling
-thread serves until the call has ended::
+(rule R1), which can either run the loop or serve. So the loop is stopped at the end of its
+iteration and *offered* to a worker thread, the helper, while the calling thread serves. If
+it has served before the helper is there, it goes on running the loop, and no time was lost
+by waiting for another thread. If not, the helper goes on running the same loop, and the
+calling thread serves until the call has ended::
 
     calling thread                      helper
     run_forever()                  -
     |  a task submits sync code    -
     run_forever() returns          -
-    lease helper ---------------------> run_forever()
+    offer the loop -------------------> (waking up)
     serve: run the sync code            |
+    take the offer back                 |
+    run_forever()                       nothing to take
+    |  the task gets the result    -
+    |  and submits more            -
+    run_forever() returns          -
+    offer the loop -------------------> (waking up)
+    serve: run the sync code            take the offer: run_forever()
     serve                               |  the task gets the result
     serve                               |  main task done
     ended <----------------------------- run_forever() returns
+
+Who runs the loop:
+
+| from     | to       | by                 | when                                         |
+|----------|----------|--------------------|----------------------------------------------|
+| IN_PLACE | OFFERED  | the calling thread | it has been asked to serve                   |
+| OFFERED  | IN_PLACE | the calling thread | it has served, and takes the offer           |
+| OFFERED  | HELPER   | the helper         | it takes the offer                           |
+
+The last two compete for a lock that is never released: who gets it has the loop. Once on
+the helper, a loop stays there.
 
 An asyncio loop may be run by different threads, one after the other; only one at a time
 refers to it. Not in place, but on the helper from the start, goes a call whose thread is
@@ -25,20 +45,18 @@ A run of the loop ends when its main task is done. One that ends otherwise (by `
 by SystemExit in some task) is an error of the call. After the main task the loop is proven
 clean, or what was left on it is cancelled and awaited in another run, since that may need
 the calling thread as well; only then does the call end.
-
-Who runs the loop changes in the calling thread alone, between two runs. What other threads
-may do is ask for a hand-over; asked too late, it is of no effect.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import enum
 import functools
 import signal
 import threading
 from asyncio import AbstractEventLoop
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from typing import Any
 
@@ -57,22 +75,22 @@ def run_on_own_loop(side: AsyncSide[Any]) -> None:
     Raises what making a loop raises, and KeyboardInterrupt on a second Ctrl-C.
     """
     pooled = loop_pool.take()
-    loop = pooled.loop
-    drive = Drive(loop, side.record, in_place=not side.handles_error)
-    loop_drivers[loop], loop_uses[loop] = side.record, LoopUse()
+    drive = Drive(pooled, side.record, may_run_in_place=not side.handles_error)
+    loop_drivers[pooled.loop], loop_uses[pooled.loop] = side.record, LoopUse()
     as_new = False
     failure: Exception | None = None
     try:
+        pooled.count_references()
         try:
-            drive.run(_make_task(loop, side.run(), side.context))
+            drive.run(side.run(drive.stop_if_nothing_is_undone), side.context)
         except Exception as error:
             failure = error
         finally:
             if not drive.is_left_alone:
                 as_new = _leave_nothing(drive, pooled)
     finally:
-        del loop_drivers[loop], loop_uses[loop]
-        drive.end(pooled, as_new=as_new)
+        del loop_drivers[pooled.loop], loop_uses[pooled.loop]
+        drive.end(as_new=as_new)
     if failure is not None:
         # Not before: cancelling the call's own task has given it another outcome.
         side.fail(failure)
@@ -85,60 +103,81 @@ def _leave_nothing(drive: Drive, pooled: PooledLoop) -> bool:
     """Whether the loop is as new; if not, what is left on it is cancelled and awaited."""
     if pooled.is_as_new:
         return True
-    left = asyncio.all_tasks(pooled.loop)
-    drive.run(_make_task(pooled.loop, _cancel_what_is_left(left), copy_context()))
+    drive.run(_cancel_what_is_left(asyncio.all_tasks(pooled.loop)), copy_context())
     return False
+
+
+class Place(enum.Enum):
+    """Who runs the loop of a drive; see the top of the file."""
+
+    IN_PLACE = enum.auto()
+    OFFERED = enum.auto()
+    HELPER = enum.auto()
 
 
 class Drive:
     """An event loop that runs one main task after the other, for one call."""
 
-    def __init__(self, loop: AbstractEventLoop, record: BlockedCall, *, in_place: bool) -> None:
-        self._loop = loop
+    def __init__(self, pooled: PooledLoop, record: BlockedCall, *, may_run_in_place: bool) -> None:
+        self._pooled = pooled
+        self._loop = pooled.loop
         self._record = record
         self._thread = threading.get_ident()
-        self._runs_in_place = in_place
-        self._can_hand_over = True
+        self._place = Place.IN_PLACE if may_run_in_place else Place.OFFERED
+        self._may_run_in_place = may_run_in_place
+        self._may_serve = True
+        self._asked_to_serve = False
         self._helper: Worker | None = None
         self._helper_runs: Ending | None = None
         self._error: BaseException | None = None
         self._main: asyncio.Task[Any] | None = None
         self._signals: list[int] = []
 
-    def run(self, main: asyncio.Task[Any]) -> None:
-        """Run the loop until `main` is done, serving others where a helper runs it.
+    def run(self, coroutine: Coroutine[Any, Any, Any], context: Context) -> None:
+        """Run the loop until a task of `coroutine` is done, serving others if need be.
 
         Raises what breaks out of the loop.
         """
-        self._main = main
+        self._main = main = _make_task(self._loop, coroutine, context)
+        self._helper_runs = None
+        # For a task that is cancelled before its first step.
         main.add_done_callback(self._stop)
-        if self._runs_in_place:
-            self._run_in_place()
-        if not main.done() and not self._runs_in_place:
-            self._run_on_helper()
-        if not main.done():
-            raise RuntimeError("Event loop stopped before Future completed.")
+        try:
+            while self._place is not Place.HELPER and not main.done():
+                if self._place is Place.IN_PLACE:
+                    self._run_in_place()
+                    if not self._asked_to_serve:
+                        break
+                self._offer_and_serve()
+            if self._place is Place.HELPER and not main.done():
+                self._wait_for_helper()
+            if not main.done():
+                raise RuntimeError("Event loop stopped before Future completed.")
+        finally:
+            # A task that is done refers to its loop, which is to be as new.
+            self._main = None
+            del main
 
-    def request_hand_over(self) -> None:
-        """Have a helper run the loop, soon, so that the calling thread can serve.
+    def request_service(self) -> None:
+        """Have the calling thread serve, soon.
 
         Called by whoever gives the calling thread something to do; thread-safe.
         """
         if threading.get_ident() == self._thread:
-            self._hand_over()
+            self._stop_to_serve()
         else:
             # A loop that has closed is too late.
             with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._hand_over)
+                self._loop.call_soon_threadsafe(self._stop_to_serve)
 
-    def end(self, pooled: PooledLoop, *, as_new: bool) -> None:
+    def end(self, *, as_new: bool) -> None:
         """Give helper and loop back."""
         if self._helper is not None and self.is_left_alone:
-            self._helper.put(functools.partial(_end_alone, pooled.loop))
+            self._helper.put(functools.partial(_end_alone, self._loop))
         else:
             if self._signals:
                 _reset_signals(self._signals)
-            loop_pool.give_back(pooled, as_new=as_new and not self._signals)
+            loop_pool.give_back(self._pooled, as_new=as_new and not self._signals)
         if self._helper is not None:
             self._helper.release()
 
@@ -151,12 +190,11 @@ class Drive:
         return self._helper_runs is not None and not self._helper_runs.done()
 
     def _run_in_place(self) -> None:
-        if not self._can_hand_over:
+        self._asked_to_serve = False
+        if not self._may_serve:
             self._run_loop_here()
-        elif not self._record.executor.drive(self._run_loop_here, self.request_hand_over):
-            self._runs_in_place = False
-        if not self._runs_in_place:
-            self._signals = list(getattr(self._loop, "_signal_handlers", ()))
+        elif not self._record.drive(self._run_loop_here, self.request_service):
+            self._asked_to_serve = True
 
     def _run_loop_here(self) -> None:
         self._record.runs_loop = True
@@ -165,24 +203,58 @@ class Drive:
         finally:
             self._record.runs_loop = False
 
-    def _hand_over(self) -> None:
+    def _stop_to_serve(self) -> None:
         # On the loop. Elsewhere than in place it was asked for too late.
         if self._record.runs_loop:
-            self._runs_in_place = False
+            self._asked_to_serve = True
             self._loop.stop()
 
-    def _run_on_helper(self) -> None:
+    def _offer_and_serve(self) -> None:
+        """Serve while the helper has not begun; with the loop in place again, or on it."""
+        self._place = Place.OFFERED
+        offer = threading.Lock()
+        runs = Ending()
+        signals = list(getattr(self._loop, "_signal_handlers", ()))
+        self._offer_to_helper(functools.partial(self._help, offer, runs))
+        try:
+            if self._may_run_in_place:
+                self._record.executor.serve_all()
+        finally:
+            if self._may_run_in_place and offer.acquire(blocking=False):
+                self._place = Place.IN_PLACE
+            else:
+                self._place = Place.HELPER
+                self._helper_runs = runs
+                self._signals = signals
+
+    def _offer_to_helper(self, help: Callable[[], None]) -> None:
         if self._helper is None:
             try:
                 self._helper = workers.lease("asgi-sync event loop")
             except RuntimeError:
                 # No thread can be started. The clean-up is run in place, come what may.
-                self._runs_in_place, self._can_hand_over = True, False
+                self._place, self._may_serve = Place.IN_PLACE, False
+                self._may_run_in_place = True
                 raise
-        self._helper_runs = Ending()
-        if not self._helper.put(functools.partial(self._help, self._helper_runs)):
+        if not self._helper.put(help):
             raise RuntimeError("The interpreter is exiting and the event loop has ended.")
-        wait_until_ended(self._record, self._helper_runs)
+
+    def _help(self, offer: threading.Lock, runs: Ending) -> None:
+        if not offer.acquire(blocking=False):
+            return
+        try:
+            self._loop.run_forever()
+        except BaseException as error:
+            self._error = error
+        runs.set()
+
+    def _wait_for_helper(self) -> None:
+        runs = self._helper_runs
+        if runs is None:
+            # It has run another main task before this one, and waits for the next.
+            runs = self._helper_runs = Ending()
+            self._offer_to_helper(functools.partial(self._help, threading.Lock(), runs))
+        wait_until_ended(self._record, runs)
         error, self._error = self._error, None
         if error is not None:
             try:
@@ -191,12 +263,14 @@ class Drive:
                 # The error's traceback holds this frame, which must not hold the error.
                 del error
 
-    def _help(self, runs: Ending) -> None:
-        try:
-            self._loop.run_forever()
-        except BaseException as error:
-            self._error = error
-        runs.set()
+    def stop_if_nothing_is_undone(self, main: asyncio.Task[Any]) -> None:
+        """Called by the main task at its end: stop the loop at once.
+
+        The callback does the same an iteration later, in which what is ready can run.
+        """
+        if main is self._main and self._pooled.has_nothing_to_run:
+            main.remove_done_callback(self._stop)
+            self._loop.stop()
 
     def _stop(self, task: asyncio.Task[Any]) -> None:
         # Not for the main task of a run that has failed, which is cancelled in the next.

@@ -26,17 +26,21 @@ lives on keeps only bare records alive.
 
 from __future__ import annotations
 
+import functools
 import threading
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TypeAlias
 
 from asgi_sync import _lifecycle
-from asgi_sync._cancellation import CancelHandle
+from asgi_sync._cancel_handle import CancelHandle
 from asgi_sync._lineage import loop_uses
-from asgi_sync.current_thread_executor import CurrentThreadExecutor
+from asgi_sync.current_thread_executor import CurrentThreadExecutor, executor_of_thread
+
+# Held for as long as it takes to make one object; re-entrant for signal handlers.
+_making_executor = threading.RLock()
 
 
 class Ending:
@@ -73,6 +77,10 @@ class Ending:
             callback(self)
 
 
+# The executor for what is made below a record, on a loop, by a function of some name.
+FindExecutor: TypeAlias = "Callable[[Record | None, AbstractEventLoop | None, str], Executor]"
+
+
 class Record:
     """What all records have: who is above, and whether it is still in flight, here."""
 
@@ -89,8 +97,13 @@ class Record:
         self._open = True
 
     @property
+    def is_here(self) -> bool:
+        """In this process: a forked child is inside of none of its parent's calls."""
+        return self._process is _lifecycle.current_process()
+
+    @property
     def is_open(self) -> bool:
-        """In flight, and in this process: a forked child is inside of none."""
+        """In flight, and in this process."""
         return self._open and self._process is _lifecycle.current_process()
 
     @property
@@ -105,11 +118,21 @@ class Record:
 class SyncCall(Record):
     """One call of a sync function from async code.
 
-    `thread` and `executor` are set by the thread that runs the function, before it does;
+    `thread` and `above` are set by the thread that runs the function, before it does;
     `waits_in` by that thread too, and read by the loop that may have to cancel.
     """
 
-    __slots__ = ("executor", "loop", "loop_use", "thread", "thread_sensitive", "waits_in")
+    __slots__ = (
+        "_executor",
+        "above",
+        "loop",
+        "loop_use",
+        "runs_on",
+        "thread",
+        "thread_sensitive",
+        "waits_in",
+        "was_cancelled",
+    )
 
     def __init__(
         self, parent: Record | None, name: str, loop: AbstractEventLoop, thread_sensitive: bool
@@ -120,15 +143,48 @@ class SyncCall(Record):
         # the loop is another's.
         self.loop_use = loop_uses.get(loop)
         self.thread_sensitive = thread_sensitive
+        # What it was submitted to, where code from below goes once it has ended.
+        self.runs_on: Executor | None = None
         self.thread: int | None = None
-        # For thread-sensitive code that comes from below this call.
-        self.executor: CurrentThreadExecutor | None = None
+        # What the thread was inside of before.
+        self.above: Record | None = None
         # The async code that the function is blocked on just now.
         self.waits_in: BlockedCall | None = None
+        # Whether the task that waits for it was cancelled while it ran. Set by that task.
+        self.was_cancelled = False
+        self._executor: CurrentThreadExecutor | None = None
 
-    def close(self) -> None:
-        super().close()
+    @property
+    def executor(self) -> CurrentThreadExecutor:
+        """For thread-sensitive code that comes from below, while the function is blocked.
+
+        A thread-sensitive function owns its thread as long as it runs: what comes from below
+        it waits in one executor, across all the `async_to_sync` calls that it makes, and goes
+        to `runs_on` in the end. Made when it is first needed, by any thread.
+        """
+        if self._executor is None:
+            assert self.thread is not None
+            with _making_executor:
+                if self._executor is None:
+                    self._executor = executor_of_thread(self.thread, self.runs_on, None)
+            # The function may have ended meanwhile. Its thread does these two the other way
+            # round, so that one of them closes it.
+            if not self._open:
+                self._executor.close()
+        return self._executor
+
+    def begin(self) -> None:
+        """This thread is about to run the function."""
+        self.thread = threading.get_ident()
+        self.above, this_thread.record = this_thread.record, self
+
+    def end(self) -> None:
+        """This thread has run the function."""
+        this_thread.record, self.above = self.above, None
+        self._open = False
         self.loop = None
+        if self._executor is not None:
+            self._executor.close()
 
 
 class BlockedCall(Record):
@@ -140,34 +196,95 @@ class BlockedCall(Record):
     """
 
     __slots__ = (
+        "_executor",
+        "_find_successor",
         "caller",
         "cancel_handle",
         "ended",
-        "executor",
         "interrupts",
         "own_loop",
+        "request_service",
         "runs_loop",
+        "thread",
     )
 
     def __init__(
         self,
         parent: Record | None,
         name: str,
-        executor: CurrentThreadExecutor,
         caller: SyncCall | None,
+        serving: CurrentThreadExecutor | None = None,
+        find_successor: FindExecutor | None = None,
     ) -> None:
         super().__init__(parent, name)
-        self.executor = executor
+        self.thread = threading.get_ident()
         # The sync function that this thread is inside of and that makes the call.
         self.caller = caller
         self.cancel_handle = CancelHandle()
         self.ended = Ending()
         # How often Ctrl-C was pressed while the thread waited.
         self.interrupts = 0
-        # Whether the waiting thread runs the event loop itself, just now.
+        # While the waiting thread runs an event loop itself: asks it to serve instead.
+        self.request_service: Callable[[], None] | None = None
+        # Whether the event loop runs in the waiting thread just now.
         self.runs_loop = False
         # The identity of the event loop that is driven for this call, if it is no other's.
         self.own_loop: object = None
+        # What serves in this thread already, if anything.
+        self._executor = serving
+        # Where a call goes that is left when it has ended, if nothing did.
+        self._find_successor = find_successor
+
+    @property
+    def executor(self) -> CurrentThreadExecutor:
+        """Runs calls in the waiting thread. Made when it is first needed, by any thread."""
+        executor = self._executor
+        if executor is None:
+            with _making_executor:
+                executor = self._executor
+                if executor is None:
+                    executor = executor_of_thread(self.thread, None, self.request_service)
+                    self._executor = executor
+            # The call may have ended meanwhile; see `SyncCall.executor`.
+            if not self._open:
+                self._close_executor(executor)
+        return executor
+
+    @property
+    def serves_call(self) -> bool:
+        """Whether the waiting thread is in somebody's code that it has been given to run."""
+        return self._executor is not None and self._executor.in_call
+
+    def drive(self, run_loop: Callable[[], None], request_service: Callable[[], None]) -> bool:
+        """Have the waiting thread run an event loop, until that returns.
+
+        `request_service` is called when there is a call to serve, by whoever submits it.
+        Returns false, and runs nothing, if there is one already.
+        """
+        if self._executor is not None:
+            return self._executor.drive(run_loop, request_service)
+        self.request_service = request_service
+        try:
+            run_loop()
+        finally:
+            with _making_executor:
+                self.request_service = None
+            if self._executor is not None:
+                self._executor.end_drive()
+        return True
+
+    def end(self, *, serving: CurrentThreadExecutor | None) -> None:
+        """The thread does not wait any more; `serving` is what has served in it before."""
+        self._open = False
+        # If it has never begun, or this thread has stopped waiting for it, a task that is
+        # cancelled must not wait for its end either.
+        self.ended.set()
+        if serving is None and self._executor is not None:
+            self._close_executor(self._executor)
+
+    def _close_executor(self, executor: CurrentThreadExecutor) -> None:
+        find = self._find_successor
+        executor.close(find and functools.partial(find, self.parent, None, self.name))
 
 
 class SensitiveScope(Record):
@@ -190,7 +307,7 @@ class SensitiveScope(Record):
 
     @property
     def is_relevant(self) -> bool:
-        return self._process is _lifecycle.current_process()
+        return self.is_here
 
 
 def nearest_relevant(record: Record | None) -> Record | None:
@@ -212,36 +329,27 @@ innermost: ContextVar[Record | None] = ContextVar("asgi_sync.innermost", default
 
 class _ThisThread(threading.local):
     record: Record | None = None
-    executor: CurrentThreadExecutor | None = None
 
 
 this_thread = _ThisThread()
 
 
-@contextmanager
-def thread_inside(call: SyncCall, runs_on: Executor) -> Iterator[None]:
-    """This thread runs the function of `call`, which was submitted to `runs_on`.
-
-    A thread-sensitive function owns its thread as long as it runs: what comes from below
-    it waits in one executor, across all the `async_to_sync` calls that it makes, and goes
-    to `runs_on` in the end.
-    """
-    above, serving = this_thread.record, this_thread.executor
-    call.thread = threading.get_ident()
-    call.executor = CurrentThreadExecutor(runs_on) if call.thread_sensitive else None
-    try:
-        this_thread.record, this_thread.executor = call, call.executor
-        yield
-    finally:
-        this_thread.record, this_thread.executor = above, serving
-        call.close()
-        if call.executor is not None:
-            call.executor.close()
+def executor_here() -> CurrentThreadExecutor | None:
+    """What serves what comes from below the code that this thread is inside of, if anything."""
+    record = this_thread.record
+    while isinstance(record, SyncCall) and not record.thread_sensitive:
+        # It has no claim on its thread.
+        record = record.above
+    if isinstance(record, BlockedCall | SyncCall):
+        return record.executor
+    return None
 
 
 def _leave_all() -> None:
     # The thread that forked goes on in the child, inside of calls that are the parent's.
-    this_thread.record = this_thread.executor = None
+    global _making_executor
+    this_thread.record = None
+    _making_executor = threading.RLock()
 
 
 _lifecycle.on_fork(_leave_all)

@@ -18,39 +18,41 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 from asgi_sync._frames import BlockedCall, this_thread
 
-
-@contextmanager
-def interrupts_cancel() -> Iterator[None]:
-    """While this thread is in a call, have Ctrl-C cancel it, if it may."""
-    if not _is_ours_to_handle():
-        yield
-        return
-    signal.signal(signal.SIGINT, _cancel_or_interrupt)
-    try:
-        yield
-    finally:
-        handler = signal.signal(signal.SIGINT, signal.default_int_handler)
-        if handler is not _cancel_or_interrupt:
-            # The program has installed another meanwhile, in a call that was served.
-            signal.signal(signal.SIGINT, handler)
+try:
+    # What `signal.signal` and `signal.getsignal` call, without the conversions to enums
+    # and back, which take as long as all else that an `async_to_sync` call does.
+    import _signal as _signals  # type: ignore[import-not-found,unused-ignore]
+except ImportError:  # another implementation of Python
+    _signals: Any = signal  # type: ignore[no-redef]
 
 
-def _is_ours_to_handle() -> bool:
-    return (
-        threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    )
+def have_interrupts_cancel() -> bool:
+    """While this thread is in a call, have Ctrl-C cancel it; whether it may, and will."""
+    if (
+        threading.get_ident() != threading.main_thread().ident
+        or _signals.getsignal(signal.SIGINT) is not signal.default_int_handler
+    ):
+        return False
+    _signals.signal(signal.SIGINT, _cancel_or_interrupt)
+    return True
+
+
+def have_interrupts_raise() -> None:
+    """Undo `have_interrupts_cancel`."""
+    handler = _signals.signal(signal.SIGINT, signal.default_int_handler)
+    if handler is not _cancel_or_interrupt:
+        # The program has installed another meanwhile, in a call that was served.
+        _signals.signal(signal.SIGINT, handler)
 
 
 def _cancel_or_interrupt(signum: int, frame: FrameType | None) -> None:
     record = this_thread.record
-    if not isinstance(record, BlockedCall) or record.executor.in_call:
+    if not isinstance(record, BlockedCall) or record.serves_call:
         signal.default_int_handler(signum, frame)
     record.interrupts += 1
     if record.interrupts == 1:

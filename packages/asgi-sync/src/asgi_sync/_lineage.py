@@ -104,7 +104,7 @@ class Passage:
     Made on the near side; `arrive` and `leave` run on the far side, inside the context.
     """
 
-    __slots__ = ("_left_home", "_lineage", "_loop", "_thread")
+    __slots__ = ("_home_here", "_left_home", "_loop", "_thread")
 
     def __init__(self) -> None:
         self._thread = _thread_identity.token
@@ -112,22 +112,24 @@ class Passage:
 
     def arrive(self) -> None:
         """Make this side the home of the context, if the near side was."""
-        home = self._left_home = _home.get()
-        self._lineage: Lineage | None = None
+        home = self._left_home = self._home_here = _home.get()
         if home is None:
             return
         if home.is_at(self._thread, self._loop):
-            self._lineage = home.lineage
             here = (_thread_identity.token, current_loop_use())
-            _home.set(_Home(home.lineage, *here))
+            self._home_here = _Home(home.lineage, *here)
         else:
-            _home.set(None)
+            self._home_here = None
+        _home.set(self._home_here)
 
     def leave(self) -> None:
         """Make the near side its home again."""
-        lineage = current_lineage()
-        if lineage is self._lineage:
+        home = _home.get()
+        if home is self._home_here:
             # The very object that the near side has, which tells it that nothing changed.
-            _home.set(self._left_home)
-        elif lineage is not None:
+            if home is not self._left_home:
+                _home.set(self._left_home)
+            return
+        lineage = current_lineage()
+        if lineage is not None:
             _home.set(_Home(lineage, self._thread, self._loop))

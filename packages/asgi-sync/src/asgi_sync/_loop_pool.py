@@ -2,10 +2,15 @@
 
 Making an event loop costs a selector and a pair of sockets; taking an idle one costs next
 to nothing. But a call must never see anything of an earlier one, so a loop is kept only if
-it differs in nothing from when it was new: every attribute is the object that it was, and
-nothing is in the containers that hold what may still run. What there is to look at has no
-public interface, so this is done for asyncio's own selector loops alone; any other, such
-as uvloop's, is closed after its call.
+nothing at all refers to it that did not before: a task, a future, a timer, a callback, a
+transport, a registered file descriptor or signal handler each hold a reference to their
+loop, and so does whoever could still post to it. The interpreter counts these, in one
+look, however many tasks the process has. Besides, every attribute of the loop must be the
+object that it was, and no asynchronous generator may be left.
+
+What there is to look at has no public interface, so this is done for asyncio's own
+selector loops on interpreters that count references; any other loop, such as uvloop's, is
+closed after its call.
 
 Taking and giving back are one operation each on a deque, safe in any thread, in a signal
 handler and in a finaliser.
@@ -16,8 +21,10 @@ from __future__ import annotations
 import asyncio
 import operator
 import selectors
+import sys
 from asyncio import AbstractEventLoop
 from collections import deque
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
 
@@ -27,48 +34,69 @@ from asgi_sync import _lifecycle
 # at the same time only where that many threads wait for async code of their own.
 MAX_IDLE_LOOPS = 8
 
-# The attributes of a selector loop that hold what is scheduled or registered. The selector
-# holds the loop's own wake-up socket as well.
-_CONTAINERS = ("_ready", "_scheduled", "_signal_handlers", "_asyncgens", "_transports")
+# The attributes of a selector loop that are looked at: what is scheduled, the asynchronous
+# generators, which do not refer to their loop, and the selector, which knows the loop's own
+# wake-up socket.
+_ATTRIBUTES = ("_ready", "_scheduled", "_asyncgens", "_selector")
 
 
 class PooledLoop:
     """An event loop, and what it was like when it was new."""
 
-    __slots__ = ("_attributes", "_containers", "_policy", "_selector", "loop")
+    __slots__ = (
+        "_asyncgens",
+        "_attributes",
+        "_policy",
+        "_ready",
+        "_references",
+        "_scheduled",
+        "_selector",
+        "loop",
+    )
 
     def __init__(self) -> None:
         self._policy = _policy_in_force()
         self.loop: AbstractEventLoop = asyncio.new_event_loop()
+        self._references = 0
         # Left empty for a loop that cannot be inspected, which is never as new.
         self._attributes: dict[str, Any] = {}
-        self._containers: list[Any] = []
+        self._ready: Collection[Any] = ()
+        self._scheduled: Collection[Any] = ()
+        self._asyncgens: Collection[Any] = ()
         self._selector: selectors.BaseSelector | None = None
         if _can_be_inspected(self.loop):
-            self._attributes = dict(vars(self.loop))
-            self._containers = [self._attributes[name] for name in _CONTAINERS]
-            self._selector = self._attributes["_selector"]
+            self._attributes = attributes = dict(vars(self.loop))
+            self._ready, self._scheduled = attributes["_ready"], attributes["_scheduled"]
+            self._asyncgens, self._selector = attributes["_asyncgens"], attributes["_selector"]
 
     @property
     def may_be_taken(self) -> bool:
-        """Whether a loop made now would be the same, and nobody has posted to this one.
+        """Whether a loop made now would be the same, and nobody has posted to this one."""
+        return self._policy is _policy_in_force() and not self._ready
 
-        A thread that still has a loop may post to it after it was found to be as new.
-        """
-        return self._policy is _policy_in_force() and not any(self._containers)
+    def count_references(self) -> None:
+        """Take what refers to the loop just now as what may, when it is to be as new."""
+        self._references = sys.getrefcount(self.loop) if self._attributes else 0
+
+    @property
+    def has_nothing_to_run(self) -> bool:
+        """Whether nothing is scheduled, now or for later; false if unknown."""
+        return self._selector is not None and not self._ready and not self._scheduled
 
     @property
     def is_as_new(self) -> bool:
-        """Whether nothing can be seen or run that a call has left; false if unknown."""
-        if self._selector is None:
+        """Whether nothing can be seen or run that a call has left; false if unknown.
+
+        A call is what has come to pass since `count_references`.
+        """
+        if self._selector is None or sys.getrefcount(self.loop) != self._references:
             return False
         inside = vars(self.loop)
         return (
             len(inside) == len(self._attributes)
             and all(map(operator.is_, map(inside.get, self._attributes), self._attributes.values()))
-            and not any(self._containers)
+            and not self._asyncgens
             and len(self._selector.get_map()) == 1
-            and not asyncio.all_tasks(self.loop)
         )
 
 
@@ -118,8 +146,10 @@ def _policy_in_force() -> Any:
 
 
 def _can_be_inspected(loop: AbstractEventLoop) -> bool:
-    return type(loop) is asyncio.SelectorEventLoop and all(
-        hasattr(loop, name) for name in (*_CONTAINERS, "_selector")
+    return (
+        type(loop) is asyncio.SelectorEventLoop
+        and hasattr(sys, "getrefcount")
+        and all(hasattr(loop, name) for name in _ATTRIBUTES)
     )
 
 

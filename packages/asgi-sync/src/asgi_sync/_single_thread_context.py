@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 
 from asgi_sync._async_side import AsyncSide
-from asgi_sync._blocking import blocked_call, wait_until_ended
+from asgi_sync._blocking import ThreadIsBlocked, wait_until_ended
 from asgi_sync._own_loop import OwnLoop, own_loop_in_force
 from asgi_sync._sync_to_async import sensitive_executor
 
@@ -71,7 +71,7 @@ async def _nothing() -> None:
 
 
 def _close(own_loop: OwnLoop) -> None:
-    with blocked_call("AsyncSingleThreadContext.__exit__", sensitive_executor) as record:
+    with ThreadIsBlocked("AsyncSingleThreadContext.__exit__", sensitive_executor) as record:
         side = AsyncSide(record, _nothing(), None)
         if own_loop.run(side, then_close=True):
             wait_until_ended(record, record.ended)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
-import sys
 import weakref
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from types import MethodType
 from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, overload
 
 from asgi_sync._affinity import Decision, Place, choose
 from asgi_sync._asgiref_attributes import ParentLoop
+from asgi_sync._bounded_executor import any_thread_executor
 from asgi_sync._callables import (
     describe,
     markcoroutinefunction,
@@ -22,10 +22,13 @@ from asgi_sync._callables import (
     require_sync_callable,
 )
 from asgi_sync._cancellation import wait_for_call
-from asgi_sync._context import Crossing, ExcInfo, bring_back, call_while_handling
-from asgi_sync._executors import SerialExecutor, any_thread_executor
-from asgi_sync._frames import Ending, Record, SensitiveScope, SyncCall, innermost, thread_inside
+from asgi_sync._context import ExcInfo, bring_back, call_while_handling
+from asgi_sync._frames import Record, SensitiveScope, SyncCall, innermost
+from asgi_sync._jobs import put_into
+from asgi_sync._serial_executor import SerialExecutor
+from asgi_sync._sync_side import SyncSide
 from asgi_sync._thread_contexts import thread_sensitive_context
+from asgi_sync._thread_limits import context_limit
 
 __all__ = ["SyncToAsync", "sync_to_async"]
 
@@ -85,6 +88,7 @@ class SyncToAsync(Generic[_P, _R]):
         self._name = describe(func)
         self._thread_sensitive = thread_sensitive
         self._executor = executor
+        self._abandon_on_cancel = True
         markcoroutinefunction(self)
         if hasattr(func, "__self__"):
             self.__self__ = func.__self__
@@ -94,34 +98,24 @@ class SyncToAsync(Generic[_P, _R]):
         loop = asyncio.get_running_loop()
         start = innermost.get()
         call = SyncCall(start, self._name, loop, self._thread_sensitive)
-        executor = self._executor_for(call, start)
+        executor = call.runs_on = self._executor_for(call, start)
         context = contextvars.copy_context() if self.context is None else self.context
-        run = functools.partial(
-            self._run_in_thread,
-            call,
-            executor,
-            Crossing(),
-            context,
-            loop,
-            sys.exc_info(),
-            functools.partial(self.func, *args, **kwargs),
+        side: SyncSide[_R] = SyncSide(
+            call, self.thread_handler, context, functools.partial(self.func, *args, **kwargs)
         )
-        future: Future[_R] = executor.submit(run)
         # Nothing that this frame holds from here on refers to the arguments.
-        del run, args, kwargs
-        await wait_for_call(future, call.name, functools.partial(_cancel_inner, call))
-        if self.context is None:
-            bring_back(context)
+        del args, kwargs
         try:
-            return future.result()
-        except StopIteration as error:
-            # Not StopAsyncIteration, with which an `__anext__` made of sync code ends.
-            raise RuntimeError(
-                f"{call.name} raised StopIteration, which a coroutine cannot do"
-            ) from error
+            foreign = put_into(executor, side)
+            if foreign is not None:
+                side.was_put_into(foreign)
+            await wait_for_call(side, abandon_on_cancel=self._abandon_on_cancel)
+            if self.context is None:
+                bring_back(context)
+            return side.take_result()
         finally:
-            # The traceback of a raised error holds this frame, which must not hold it.
-            del future
+            # The traceback of a raised error holds this frame.
+            del side, context
 
     @overload
     def __get__(self, instance: None, owner: type[Any]) -> SyncToAsync[_P, _R]: ...
@@ -167,27 +161,6 @@ class SyncToAsync(Generic[_P, _R]):
             # The function may raise the handled error, whose traceback holds this frame.
             del exc_info, args, kwargs
 
-    def _run_in_thread(
-        self,
-        call: SyncCall,
-        runs_on: Executor,
-        crossing: Crossing,
-        context: contextvars.Context,
-        loop: AbstractEventLoop,
-        exc_info: ExcInfo,
-        child: Callable[[], _R],
-    ) -> _R:
-        __traceback_hide__ = True
-        # All in one `context.run`, which refuses a given context that is in use elsewhere
-        # before anything has been changed in it.
-        run: Callable[..., _R] = functools.partial(context.run, crossing.call, call)  # type: ignore[arg-type]
-        try:
-            with thread_inside(call, runs_on):
-                return self.thread_handler(loop, exc_info, call, run, child)
-        finally:
-            # An error's traceback holds this frame, and with it what it refers to.
-            del run, child, exc_info
-
     def _executor_for(self, call: SyncCall, start: Record | None) -> Executor:
         if call.thread_sensitive:
             return sensitive_executor(start, call.loop, call.name)
@@ -208,7 +181,7 @@ def sensitive_executor(start: Record | None, loop: AbstractEventLoop | None, nam
         return _executor_kept_by(loop)
     if decision.place is Place.CONTEXT and context is not None:
         return SyncToAsync.context_to_thread_executor.setdefault(
-            context, SerialExecutor("asgi-sync context")
+            context, SerialExecutor("asgi-sync context", context_limit)
         )
     return SyncToAsync.single_thread_executor
 
@@ -233,14 +206,6 @@ def _executor_kept_by(loop: AbstractEventLoop) -> SerialExecutor:
     if executor is None:
         executor = _kept_by_loop[loop] = SerialExecutor("asgi-sync loop")
     return executor
-
-
-def _cancel_inner(call: SyncCall) -> Ending | None:
-    inner = call.waits_in
-    if inner is None:
-        return None
-    inner.cancel_handle.cancel()
-    return inner.ended
 
 
 def _check_executor(executor: object, thread_sensitive: bool) -> None:

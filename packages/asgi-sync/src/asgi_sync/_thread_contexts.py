@@ -7,8 +7,9 @@ from contextvars import ContextVar
 from types import TracebackType
 
 from asgi_sync._callables import require_executor
-from asgi_sync._executors import SerialExecutor
 from asgi_sync._frames import BlockedCall, Record, SensitiveScope, chain, innermost
+from asgi_sync._serial_executor import SerialExecutor
+from asgi_sync._thread_limits import context_limit
 
 __all__ = ["ThreadSensitiveContext"]
 
@@ -66,7 +67,7 @@ class ThreadSensitiveContext:
             self._open(above, self._given_executor, ends_with_context=True)
         elif self._is_innermost(above) or not _has_thread_already(above):
             if self._own_executor is None:
-                self._own_executor = SerialExecutor("asgi-sync context")
+                self._own_executor = SerialExecutor("asgi-sync context", context_limit)
             self._open(above, self._own_executor, ends_with_context=False)
         self._depth += 1
         self._entered_before = True

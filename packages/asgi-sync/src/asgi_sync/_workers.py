@@ -35,8 +35,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
-from typing import Any
 
 from asgi_sync import _lifecycle
 
@@ -51,34 +49,6 @@ IDLE_SECONDS = 10.0
 EXIT_SECONDS = 5.0
 
 _NAME_WHEN_IDLE = "asgi-sync idle worker"
-
-
-class WorkItem:
-    """A call, and the future that gets its outcome."""
-
-    __slots__ = ("_args", "_func", "_kwargs", "future")
-
-    def __init__(
-        self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> None:
-        self.future: Future[Any] = Future()
-        self._func = func
-        self._args = args
-        self._kwargs = kwargs
-
-    def run(self) -> None:
-        """Run the call in this thread, unless it was cancelled before."""
-        future = self.future
-        if not future.set_running_or_notify_cancel():
-            return
-        try:
-            result = self._func(*self._args, **self._kwargs)
-        except BaseException as error:  # SystemExit and KeyboardInterrupt belong to the caller
-            future.set_exception(error)
-            # The error's traceback holds this frame: without this, a reference cycle.
-            self = future = None  # type: ignore[assignment]
-        else:
-            future.set_result(result)
 
 
 class _Released:
@@ -111,8 +81,13 @@ class Worker:
             self._orders.put(job)
             return True
 
-    def release(self) -> None:
-        """Give the worker back; it is idle once the jobs before are done."""
+    def release(self, last: Callable[[], None] | None = None) -> None:
+        """Give the worker back; it is idle once the jobs before, and `last`, are done.
+
+        Takes no lock, so that it may be called from a finaliser.
+        """
+        if last is not None:
+            self._orders.put(last)
         self._orders.put(_Released)
 
     def stop(self) -> None:

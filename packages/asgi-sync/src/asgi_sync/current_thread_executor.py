@@ -10,7 +10,7 @@ from concurrent.futures import Executor, Future
 from typing import Any, ParamSpec, TypeVar
 
 from asgi_sync import _lifecycle
-from asgi_sync._workers import WorkItem
+from asgi_sync._jobs import Job, JobExecutor, put_into
 
 __all__ = ["CurrentThreadExecutor"]
 
@@ -22,7 +22,7 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
-class CurrentThreadExecutor(Executor):
+class CurrentThreadExecutor(JobExecutor):
     """An executor whose one thread is the thread that made it, while that waits.
 
     `async_to_sync` waits in one, so that thread-sensitive code below it runs on the
@@ -60,8 +60,8 @@ class CurrentThreadExecutor(Executor):
         # While the owning thread runs an event loop instead of waiting: has another thread
         # run that, so that this one can serve.
         self._hand_over: Callable[[], None] | None = None
-        self._items: deque[WorkItem] = deque()
-        # One for each item, and one for each `wake`.
+        self._jobs: deque[Job] = deque()
+        # One for each job, and one for each `wake`.
         self._wake_ups: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def submit(self, fn: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_R]:
@@ -79,12 +79,14 @@ class CurrentThreadExecutor(Executor):
             RuntimeError: This is the owning thread, which could then never come to run it,
                 or the executor has closed and none takes over.
         """
+        return super().submit(self._call, fn, args, kwargs)
+
+    def put(self, job: Job) -> None:
+        """Have a job of the bridge run, as `submit` does with a call."""
         if threading.get_ident() == self._thread and self._hand_over is None and not self._closed:
             raise RuntimeError("You cannot submit onto CurrentThreadExecutor from its own thread")
-        item = WorkItem(self._call, (fn, args, kwargs), {})
-        if not self._accept(item):
+        if not self._accept(job):
             raise RuntimeError("CurrentThreadExecutor already quit or is broken")
-        return item.future
 
     def run_until_future(self, future: Future[Any]) -> None:
         """Run submitted calls in this thread until `future` is done, then close.
@@ -102,6 +104,10 @@ class CurrentThreadExecutor(Executor):
         finally:
             self.close()
 
+    def serve_all(self) -> None:
+        """Run the calls that are there, and those that come meanwhile; as `serve_until`."""
+        self.serve_until(lambda: not self._jobs)
+
     def serve_until(
         self, enough: Callable[[], bool], while_idle: Callable[[], None] | None = None
     ) -> None:
@@ -117,10 +123,8 @@ class CurrentThreadExecutor(Executor):
             raise RuntimeError("CurrentThreadExecutor can only be run by the thread that made it")
         try:
             while not enough():
-                if self._items:
-                    item = self._items.popleft()
-                    item.run()
-                    del item
+                if self._jobs:
+                    self._jobs.popleft().run()
                 else:
                     self._wait_for_wake_up(while_idle)
                 self._refuse_forked_child()
@@ -128,6 +132,11 @@ class CurrentThreadExecutor(Executor):
             # Where a signal handler waits inside of another wait it may take the wake-up
             # that was meant for the other.
             self.wake()
+
+    @property
+    def thread(self) -> int:
+        """The ident of the owning thread."""
+        return self._thread
 
     def wake(self, _: object = None) -> None:
         """Have the waiting thread ask whether it is enough. Thread- and signal-safe."""
@@ -159,7 +168,7 @@ class CurrentThreadExecutor(Executor):
         with self._closing:
             # Where a signal handler drives a loop, it is inside of another drive.
             outer, self._hand_over = self._hand_over, hand_over
-            is_idle = not self._items
+            is_idle = not self._jobs
         try:
             if is_idle:
                 run_loop()
@@ -167,6 +176,11 @@ class CurrentThreadExecutor(Executor):
             with self._closing:
                 self._hand_over = outer
         return is_idle
+
+    def end_drive(self) -> None:
+        """The owning thread has run an event loop since before this executor was made."""
+        with self._closing:
+            self._hand_over = None
 
     def _wait_for_wake_up(self, while_idle: Callable[[], None] | None) -> None:
         if while_idle is None and threading.current_thread() is not threading.main_thread():
@@ -196,49 +210,62 @@ class CurrentThreadExecutor(Executor):
             ):
                 self._old_executor = self._old_executor._old_executor
             self._closed = True
-        for item in self._take_all():
+        while (job := self._take_job()) is not None:
             try:
-                passed_on = self._pass_on(item)
+                passed_on = self._pass_on(job)
             except RuntimeError:
                 # It has shut down; whoever waits is told that the call was dropped.
                 passed_on = False
             if not passed_on:
-                item.future.cancel()
+                job.drop()
 
-    def _take_all(self) -> list[WorkItem]:
-        items = list(self._items)
-        self._items.clear()
-        return items
+    def _take_job(self) -> Job | None:
+        # Not after a look whether there is one: another thread may close it, too.
+        try:
+            return self._jobs.popleft()
+        except IndexError:
+            return None
 
-    def _accept(self, item: WorkItem) -> bool:
+    def _accept(self, job: Job) -> bool:
         with self._closing:
             if not self._closed:
-                self._items.append(item)
+                self._jobs.append(job)
                 self._wake_ups.put(None)
                 if self._hand_over is not None:
                     self._hand_over()
                 return True
-        return self._pass_on(item)
+        return self._pass_on(job)
 
-    def _pass_on(self, item: WorkItem) -> bool:
-        """Give a call to what takes over; false if nothing does."""
+    def _pass_on(self, job: Job) -> bool:
+        """Give a job to what takes over; false if nothing does."""
         old_executor = self._old_executor
         if old_executor is None:
             return False
         if isinstance(old_executor, CurrentThreadExecutor):
-            # Not with `submit`, which this very thread may not use if it owns both.
-            return old_executor._accept(item)
-        passed_on = old_executor.submit(item.run)
-        # Should that executor drop it, whoever waits for the call must know.
-        passed_on.add_done_callback(lambda dropped: dropped.cancelled() and item.future.cancel())
+            # Not with `put`, which this very thread may not use if it owns both.
+            return old_executor._accept(job)
+        put_into(old_executor, job)
         return True
 
 
-class _OnFirstUse(Executor):
-    """An executor that is looked up when the first call comes."""
+class _OnFirstUse(JobExecutor):
+    """An executor that is looked up when the first job comes."""
 
     def __init__(self, find: Callable[[], Executor]) -> None:
         self._find = find
 
-    def submit(self, fn: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_R]:
-        return self._find().submit(fn, *args, **kwargs)
+    def put(self, job: Job) -> None:
+        put_into(self._find(), job)
+
+
+def executor_of_thread(
+    thread: int, old_executor: Executor | None, hand_over: Callable[[], None] | None
+) -> CurrentThreadExecutor:
+    """One that is owned by another thread than the one that makes it.
+
+    With `hand_over`, that thread is driving an event loop; see `drive`.
+    """
+    executor = CurrentThreadExecutor(old_executor)
+    executor._thread = thread
+    executor._hand_over = hand_over
+    return executor

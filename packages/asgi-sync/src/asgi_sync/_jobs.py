@@ -1,0 +1,102 @@
+"""What the executors of the bridge run.
+
+An executor of the standard library makes a `concurrent.futures.Future` for each call. Its
+locks and conditions cost more than all else that a crossing does, and the bridge, which
+has an event loop to tell, needs none of them. So its own executors take *jobs*, with
+`put`; `submit`, for all others, wraps a call and its future into one.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+class Job(Protocol):
+    """Something to be done in a thread, once. Neither method raises.
+
+    What is called after one of them, or after a cancel, has no effect.
+    """
+
+    def run(self) -> None:
+        """Do it, in the thread that was chosen for it."""
+
+    def drop(self, because: BaseException | None = None) -> None:
+        """It will not be done: tell whoever waits for it. Any thread."""
+
+
+class WorkItem:
+    """A job that is a call, and the future that gets its outcome."""
+
+    __slots__ = ("_args", "_func", "_kwargs", "future")
+
+    def __init__(
+        self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        self.future: Future[Any] = Future()
+        self._func = func
+        self._args = args
+        self._kwargs = kwargs
+
+    def run(self) -> None:
+        """Run the call in this thread, unless it was cancelled before."""
+        future = self.future
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            result = self._func(*self._args, **self._kwargs)
+        except BaseException as error:  # SystemExit and KeyboardInterrupt belong to the caller
+            future.set_exception(error)
+            # The error's traceback holds this frame: without this, a reference cycle.
+            self = future = None  # type: ignore[assignment]
+        else:
+            future.set_result(result)
+
+    def drop(self, because: BaseException | None = None) -> None:
+        """Have whoever waits for the future find it failed, or cancelled."""
+        if because is None:
+            self.future.cancel()
+        elif self.future.set_running_or_notify_cancel():
+            self.future.set_exception(because)
+
+
+class JobExecutor(Executor):
+    """An executor that runs jobs."""
+
+    def put(self, job: Job) -> None:
+        """Have `job` run, after those before it; RuntimeError if none is accepted any more."""
+        raise NotImplementedError
+
+    def submit(self, fn: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_R]:
+        """Have `fn(*args, **kwargs)` called, as `concurrent.futures.Executor.submit`."""
+        item = WorkItem(fn, args, kwargs)
+        self.put(item)
+        return item.future
+
+
+def put_into(executor: Executor, job: Job) -> Future[None] | None:
+    """Have `executor`, of whatever kind, run a job; what it raises, if it cannot.
+
+    Returns the future of an executor that is not one of the bridge's. Cancelling that is
+    no duty: a job that has been cancelled does nothing when it is run.
+    """
+    if isinstance(executor, JobExecutor):
+        executor.put(job)
+        return None
+    future = executor.submit(job.run)
+    # Should that executor drop it, whoever waits for the job must know.
+    future.add_done_callback(functools.partial(_drop_if_not_run, job))
+    return future
+
+
+def _drop_if_not_run(job: Job, future: Future[None]) -> None:
+    # A job that was run never fails, and takes no notice of being dropped.
+    if future.cancelled():
+        job.drop()
+    elif (error := future.exception()) is not None:
+        job.drop(error)

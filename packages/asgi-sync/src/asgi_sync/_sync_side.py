@@ -1,0 +1,196 @@
+"""The sync side of a `sync_to_async` call: what is run, in which context, and its outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextvars import Context
+from typing import Any, Generic, TypeVar
+
+from asgi_sync._completions import mailbox_here
+from asgi_sync._context import Crossing, ExcInfo
+from asgi_sync._frames import SyncCall
+
+_R = TypeVar("_R")
+
+logger = logging.getLogger("asgi_sync")
+
+
+class SyncSide(Generic[_R]):
+    """One sync function on its way to a thread, and its outcome on the way back.
+
+    Made by the task that waits. A job, for whatever executor the call goes to:
+
+    | from    | to        | by                                | guard               |
+    |---------|-----------|-----------------------------------|---------------------|
+    | waiting | running   | the thread that runs it           | takes `_turn`       |
+    | waiting | ended     | the executor that drops it        | takes `_turn`       |
+    | waiting | cancelled | the task that waits               | takes `_turn`       |
+    | running | ended     | the thread that runs it           | it has `_turn`      |
+
+    `_turn` is a lock that is never released: there is one turn. What the thread sets may be
+    read by the task once `has_ended`, which is set last.
+    """
+
+    __slots__ = (
+        "_child",
+        "_context",
+        "_crossing",
+        "_error",
+        "_exc_info",
+        "_foreign",
+        "_handler",
+        "_mailbox",
+        "_orphan",
+        "_result",
+        "_turn",
+        "_waiter",
+        "call",
+        "has_ended",
+    )
+
+    def __init__(
+        self,
+        call: SyncCall,
+        handler: Callable[..., _R],
+        context: Context,
+        child: Callable[[], _R],
+    ) -> None:
+        self.call = call
+        self.has_ended = False
+        self._handler: Callable[..., _R] | None = handler
+        self._context: Context | None = context
+        self._child: Callable[[], _R] | None = child
+        self._exc_info: ExcInfo | None = sys.exc_info()
+        self._crossing = Crossing()
+        self._turn = threading.Lock()
+        self._mailbox = mailbox_here()
+        self._waiter: asyncio.Future[None] = self._mailbox.loop.create_future()
+        self._foreign: Future[None] | None = None
+        self._orphan: threading.Lock | None = None
+        self._error: BaseException | None = None
+        self._result: Any = None
+
+    def run(self) -> None:
+        """Run the function in this thread, unless it was cancelled or dropped before."""
+        if not self._turn.acquire(blocking=False):
+            return
+        call = self.call
+        try:
+            call.begin()
+            assert self._handler is not None
+            self._result = self._handler(
+                call.loop, self._exc_info, call, self._run_in_context, self._child
+            )
+        except BaseException as error:  # SystemExit and KeyboardInterrupt belong to the caller
+            self._error = error
+        call.end()
+        self._publish()
+        # The error's traceback holds this frame: without this, a reference cycle.
+        del self
+
+    def drop(self, because: BaseException | None = None) -> None:
+        """Tell the task that the function will not be run."""
+        if self._turn.acquire(blocking=False):
+            self._error = because or RuntimeError(
+                f"The executor dropped the call of {self.call.name} without running it."
+            )
+            self._publish()
+
+    def cancel(self) -> bool:
+        """Have it never run; false if it does, or did."""
+        if not self._turn.acquire(blocking=False):
+            return False
+        self._forget_call()
+        if self._foreign is not None:
+            self._foreign.cancel()
+        return True
+
+    def was_put_into(self, foreign: Future[None]) -> None:
+        """It is in an executor of another kind, whose slot may be freed by a cancel."""
+        self._foreign = foreign
+
+    async def wait(self) -> None:
+        """Wait in the task until it has ended."""
+        if not self.has_ended:
+            await self._waiter
+
+    async def wait_again(self) -> None:
+        """Like `wait`, after that was cancelled."""
+        # In this order: the thread says that it has ended first, and wakes this second.
+        self._waiter = self._mailbox.loop.create_future()
+        await self.wait()
+
+    def take_result(self) -> _R:
+        """Return what the function returned, or raise what it raised."""
+        error, self._error = self._error, None
+        if error is None:
+            result: _R = self._result
+            self._result = None
+            return result
+        try:
+            if isinstance(error, StopIteration):
+                # Not StopAsyncIteration, with which an `__anext__` made of sync code ends.
+                raise RuntimeError(
+                    f"{self.call.name} raised StopIteration, which a coroutine cannot do"
+                ) from error
+            raise error
+        finally:
+            # The error's traceback holds this frame, which must not hold the error.
+            del error
+
+    def leave_alone(self) -> None:
+        """Nobody takes the outcome: a result is dropped, an error is logged, once."""
+        self._orphan = threading.Lock()
+        # In this order: the thread says that it has ended first, and looks for this second.
+        if self.has_ended:
+            self._report_error(self._orphan)
+
+    def _run_in_context(self, func: Callable[..., _R], /, *args: Any, **kwargs: Any) -> _R:
+        """What `thread_handler` is given to call."""
+        __traceback_hide__ = True
+        context = self._context
+        assert context is not None
+        try:
+            # All in one `context.run`, which refuses a context that is in use elsewhere
+            # before anything has been changed in it.
+            return context.run(self._crossing.call, self.call, func, *args, **kwargs)
+        except RuntimeError as error:
+            if self._crossing.has_begun:
+                raise
+            raise RuntimeError(
+                f"{self.call.name} cannot run in the context= that it was given, which is"
+                " already entered by another call; give each of them a copy of its own, made"
+                " with context.copy()"
+            ) from error
+        finally:
+            # An error's traceback holds this frame, and with it what it refers to.
+            del func, args, kwargs, self, context
+
+    def _publish(self) -> None:
+        """Tell the task that the outcome is there: the last thing done here."""
+        self._forget_call()
+        self.has_ended = True
+        if self._orphan is not None:
+            self._report_error(self._orphan)
+        self._mailbox.post(self._waiter)
+
+    def _forget_call(self) -> None:
+        # An error may be kept for long, and its traceback's frames refer to this.
+        self._handler = self._child = self._exc_info = self._context = None
+
+    def _report_error(self, orphan: threading.Lock) -> None:
+        if not orphan.acquire(blocking=False):
+            # The other side has found both as well, and is at it.
+            return
+        error, self._error = self._error, None
+        self._result = None
+        if error is not None and not isinstance(error, asyncio.CancelledError):
+            logger.error(
+                "Error in %s, after its caller was cancelled", self.call.name, exc_info=error
+            )
+        del error
