@@ -8,7 +8,7 @@ import sys
 from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Coroutine
 from types import MethodType
-from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, overload
+from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
 from asgi_sync._affinity import loop_drivers
 from asgi_sync._asgiref_attributes import BlockedThreads
@@ -24,7 +24,9 @@ from asgi_sync._sync_to_async import sensitive_executor
 __all__ = ["AsyncToSync", "async_to_sync"]
 
 _P = ParamSpec("_P")
+_Q = ParamSpec("_Q")
 _R = TypeVar("_R")
+_T = TypeVar("_T")
 
 
 class AsyncToSync(Generic[_P, _R]):
@@ -77,11 +79,27 @@ class AsyncToSync(Generic[_P, _R]):
             # The traceback of a raised error holds this frame and all that it refers to.
             del side, record
 
+    # As in `SyncToAsync`: the first parameter takes instances and classes, ...
     @overload
-    def __get__(self, instance: None, owner: type[Any]) -> AsyncToSync[_P, _R]: ...
+    def __get__(
+        self: Callable[Concatenate[_T, _Q], Any], instance: _T, owner: _T
+    ) -> Callable[..., _R]: ...
+    # ... classes: a class method, ...
     @overload
-    def __get__(self, instance: object, owner: type[Any] | None = None) -> Callable[..., _R]: ...
-    def __get__(self, instance: object | None, owner: type[Any] | None = None) -> Any:
+    def __get__(
+        self: Callable[Concatenate[_T, _Q], Any], instance: object, owner: _T
+    ) -> Callable[_Q, _R]: ...
+    @overload
+    def __get__(self, instance: None, owner: type[Any]) -> Self: ...
+    # ... instances: a method, ...
+    @overload
+    def __get__(
+        self: Callable[Concatenate[_T, _Q], Any], instance: _T, owner: type[Any] | None = None
+    ) -> Callable[_Q, _R]: ...
+    # ... or neither: a static method.
+    @overload
+    def __get__(self, instance: object, owner: type[Any] | None = None) -> Callable[_P, _R]: ...
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
         """Bind to an instance as functions do; accessed on the class, the wrapper itself."""
         return self if instance is None else MethodType(self, instance)
 

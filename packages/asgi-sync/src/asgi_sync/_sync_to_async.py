@@ -10,7 +10,7 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from types import MethodType
-from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, overload
+from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
 from asgi_sync._affinity import Decision, Place, choose
 from asgi_sync._asgiref_attributes import ParentLoop
@@ -33,7 +33,9 @@ from asgi_sync._thread_limits import context_limit
 __all__ = ["SyncToAsync", "sync_to_async"]
 
 _P = ParamSpec("_P")
+_Q = ParamSpec("_Q")
 _R = TypeVar("_R")
+_T = TypeVar("_T")
 
 # For loops that run on the very thread that their thread-sensitive code belongs to.
 _kept_by_loop: weakref.WeakKeyDictionary[AbstractEventLoop, SerialExecutor] = (
@@ -117,13 +119,30 @@ class SyncToAsync(Generic[_P, _R]):
             # The traceback of a raised error holds this frame.
             del side, context
 
+    # Type checkers ask here for class and static methods too. What the first parameter takes
+    # tells which of the three it is: instances and classes, so it may be any of them, ...
     @overload
-    def __get__(self, instance: None, owner: type[Any]) -> SyncToAsync[_P, _R]: ...
+    def __get__(
+        self: Callable[Concatenate[_T, _Q], Any], instance: _T, owner: _T
+    ) -> Callable[..., Coroutine[Any, Any, _R]]: ...
+    # ... classes: a class method, ...
+    @overload
+    def __get__(
+        self: Callable[Concatenate[_T, _Q], Any], instance: object, owner: _T
+    ) -> Callable[_Q, Coroutine[Any, Any, _R]]: ...
+    @overload
+    def __get__(self, instance: None, owner: type[Any]) -> Self: ...
+    # ... instances: a method, ...
+    @overload
+    def __get__(
+        self: Callable[Concatenate[_T, _Q], Any], instance: _T, owner: type[Any] | None = None
+    ) -> Callable[_Q, Coroutine[Any, Any, _R]]: ...
+    # ... or neither: a static method.
     @overload
     def __get__(
         self, instance: object, owner: type[Any] | None = None
-    ) -> Callable[..., Coroutine[Any, Any, _R]]: ...
-    def __get__(self, instance: object | None, owner: type[Any] | None = None) -> Any:
+    ) -> Callable[_P, Coroutine[Any, Any, _R]]: ...
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
         """Bind to an instance as functions do; accessed on the class, the wrapper itself."""
         return self if instance is None else MethodType(self, instance)
 
