@@ -6,7 +6,7 @@ import asyncio
 import functools
 import sys
 from asyncio import AbstractEventLoop
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from types import MethodType
 from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
@@ -44,7 +44,7 @@ class AsyncToSync(Generic[_P, _R]):
 
     def __init__(
         self,
-        awaitable: Callable[_P, Coroutine[Any, Any, _R]] | Callable[_P, Awaitable[_R]],
+        awaitable: Callable[_P, Awaitable[_R]],
         force_new_loop: bool = False,
     ) -> None:
         warn_if_not_async(awaitable)
@@ -141,25 +141,18 @@ def _is_run_for(loop: AbstractEventLoop, use: LoopUse | None) -> bool:
 @overload
 def async_to_sync(
     *, force_new_loop: bool = False
-) -> Callable[
-    [Callable[_P, Coroutine[Any, Any, _R]] | Callable[_P, Awaitable[_R]]], Callable[_P, _R]
-]: ...
+) -> Callable[[Callable[_P, Awaitable[_R]]], Callable[_P, _R]]: ...
 @overload
 def async_to_sync(
-    awaitable: Callable[_P, Coroutine[Any, Any, _R]] | Callable[_P, Awaitable[_R]],
+    awaitable: Callable[_P, Awaitable[_R]],
     *,
     force_new_loop: bool = False,
 ) -> Callable[_P, _R]: ...
 def async_to_sync(
-    awaitable: Callable[_P, Coroutine[Any, Any, _R]] | Callable[_P, Awaitable[_R]] | None = None,
+    awaitable: Callable[_P, Awaitable[_R]] | None = None,
     *,
     force_new_loop: bool = False,
-) -> (
-    Callable[
-        [Callable[_P, Coroutine[Any, Any, _R]] | Callable[_P, Awaitable[_R]]], Callable[_P, _R]
-    ]
-    | Callable[_P, _R]
-):
+) -> Callable[[Callable[_P, Awaitable[_R]]], Callable[_P, _R]] | Callable[_P, _R]:
     """Make an async function callable from sync code: each call waits until it is done.
 
     As a function, or as a decorator with or without arguments::
