@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any
 
@@ -48,7 +48,7 @@ class ApplicationCommunicator:
     """
 
     def __init__(self, application: Callable[..., Any], scope: Any) -> None:
-        self.application = guarantee_single_callable(application)
+        self.application: Callable[..., Awaitable[Any]] = guarantee_single_callable(application)
         self.scope = scope
         self._input_queue: asyncio.Queue[Any] = asyncio.Queue()
         self._output = _Output()

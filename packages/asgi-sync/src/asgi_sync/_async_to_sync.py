@@ -55,7 +55,7 @@ class AsyncToSync(Generic[_P, _R]):
         self.awaitable = awaitable
         self.force_new_loop = force_new_loop
         if hasattr(awaitable, "__self__"):
-            self.__self__ = awaitable.__self__
+            self.__self__: Any = awaitable.__self__
 
     def __call__(self, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
         __traceback_hide__ = True

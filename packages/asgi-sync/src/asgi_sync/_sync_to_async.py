@@ -93,7 +93,7 @@ class SyncToAsync(Generic[_P, _R]):
         self._abandon_on_cancel = True
         markcoroutinefunction(self)
         if hasattr(func, "__self__"):
-            self.__self__ = func.__self__
+            self.__self__: Any = func.__self__
 
     async def __call__(self, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
         __traceback_hide__ = True

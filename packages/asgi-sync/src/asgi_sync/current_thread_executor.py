@@ -56,7 +56,7 @@ class CurrentThreadExecutor(JobExecutor):
         self._closed = False
         # Whether a submitted call is on top of the owning thread's stack, rather than the
         # bridge's own code, which no interrupt may break into. For that thread alone.
-        self.in_call = False
+        self.in_call: bool = False
         # While the owning thread runs an event loop instead of waiting: has another thread
         # run that, so that this one can serve.
         self._hand_over: Callable[[], None] | None = None
