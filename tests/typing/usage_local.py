@@ -9,9 +9,9 @@ assert_type(local, Local)
 assert_type(Local(thread_critical=True), Local)
 
 local.user = "x"
-assert_type(local.user, Any)
 del local.user
+assert_type(local.user, Any)
 assert_type(getattr(local, "user", None), Any | None)
 
-Local(thread_critical="yes")  # type: ignore[arg-type]
-Local(critical=True)  # type: ignore[call-arg]
+Local(thread_critical="yes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+Local(critical=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

@@ -22,7 +22,7 @@ async def area_async(width: int) -> float:
 async def calls() -> None:
     assert_type(await sync_to_async(area)(1), float)
     assert_type(await asgi_meta.sync.sync_to_async(area)(1), float)
-    await sync_to_async(area)("1")  # type: ignore[arg-type]
+    await sync_to_async(area)("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 assert_type(async_to_sync(area_async)(1), float)

@@ -28,12 +28,12 @@ async def hello(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallab
 
     request = await receive()
     if request["type"] == "http.request":
-        assert_type(request["body"], bytes)
+        assert_type(request.get("body", b""), bytes)
 
     await send({"type": "http.response.start", "status": 200, "headers": [(b"x-y", b"z")]})
     await send({"type": "http.response.body", "body": b"hello", "more_body": False})
 
-    await send({"type": "http.response.start"})  # type: ignore[misc, arg-type]
+    await send({"type": "http.response.start"})  # type: ignore[misc, arg-type]  # pyright: ignore[reportArgumentType]
 
 
 application: ASGI3Application = hello
@@ -46,8 +46,8 @@ minimal_start: HTTPResponseStartEvent = {"type": "http.response.start", "status"
 minimal_body: HTTPResponseBodyEvent = {"type": "http.response.body"}
 received: ASGIReceiveEvent = {"type": "http.disconnect"}
 
-no_status: HTTPResponseStartEvent = {"type": "http.response.start"}  # type: ignore[typeddict-item]
-text_body: HTTPRequestEvent = {"type": "http.request", "body": "x"}  # type: ignore[typeddict-item]
+no_status: HTTPResponseStartEvent = {"type": "http.response.start"}  # type: ignore[typeddict-item]  # pyright: ignore[reportAssignmentType]
+text_body: HTTPRequestEvent = {"type": "http.request", "body": "x"}  # type: ignore[typeddict-item]  # pyright: ignore[reportAssignmentType]
 
 # Servers
 
@@ -64,7 +64,7 @@ class Server(StatelessServer):
 def run_server() -> None:
     server = Server(hello, max_applications=10)
     assert_type(server.run(), None)
-    Server(hello, max_applications="10")  # type: ignore[arg-type]
+    Server(hello, max_applications="10")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 # Helpers

@@ -30,10 +30,10 @@ async def called_through_the_function() -> None:
     with ThreadPoolExecutor() as executor:
         assert_type(await sync_to_async(area, thread_sensitive=False, executor=executor)(2), float)
 
-    await sync_to_async(area)("2")  # type: ignore[arg-type]
-    await sync_to_async(area)()  # type: ignore[call-arg]
-    await sync_to_async(area)(2, unti="cm")  # type: ignore[call-arg]
-    _: str = await sync_to_async(area)(2)  # type: ignore[assignment]
+    await sync_to_async(area)("2")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await sync_to_async(area)()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await sync_to_async(area)(2, unti="cm")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    _: str = await sync_to_async(area)(2)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
 
 
 async def not_awaited() -> None:
@@ -54,8 +54,8 @@ def decorated_with_arguments(name: str) -> list[str]:
 async def called_through_the_decorator() -> None:
     assert_type(await decorated("x"), list[str])
     assert_type(await decorated_with_arguments(name="x"), list[str])
-    await decorated(1)  # type: ignore[arg-type]
-    await decorated_with_arguments(1)  # type: ignore[arg-type]
+    await decorated(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await decorated_with_arguments(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 async def called_through_a_partial_and_a_builtin() -> None:
@@ -90,9 +90,9 @@ def called_sync() -> None:
     assert_type(async_to_sync(fetch, force_new_loop=True)("x"), bytes)
     assert_type(AsyncToSync(fetch)("x"), bytes)
 
-    async_to_sync(fetch)(1)  # type: ignore[arg-type]
-    async_to_sync(fetch)("x", retry=1)  # type: ignore[call-arg]
-    _: str = async_to_sync(fetch)("x")  # type: ignore[assignment]
+    async_to_sync(fetch)(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    async_to_sync(fetch)("x", retry=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    _: str = async_to_sync(fetch)("x")  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
 
 
 @async_to_sync
@@ -108,8 +108,8 @@ async def decorated_async_with_arguments(url: str) -> bytes:
 def called_through_the_decorators() -> None:
     assert_type(decorated_async("x"), bytes)
     assert_type(decorated_async_with_arguments("x"), bytes)
-    decorated_async(1)  # type: ignore[arg-type]
-    decorated_async_with_arguments(1)  # type: ignore[arg-type]
+    decorated_async(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    decorated_async_with_arguments(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 class Client:

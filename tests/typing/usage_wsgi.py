@@ -21,5 +21,5 @@ async def not_wsgi(scope: object) -> None:
     raise NotImplementedError
 
 
-WsgiToAsgi(not_wsgi)  # type: ignore[arg-type]
-WsgiToAsgi(hello, duplicate_header_limit="10")  # type: ignore[arg-type]
+WsgiToAsgi(not_wsgi)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+WsgiToAsgi(hello, duplicate_header_limit="10")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
