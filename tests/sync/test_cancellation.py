@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from concurrent.futures import Future
 
 import pytest
 
+from asgi_sync import async_to_sync, check_cancelled, sync_to_async, was_cancelled
 from asgi_sync._cancel_handle import CancelHandle
 
 
@@ -88,3 +90,71 @@ def test_a_signal_handler_may_cancel_while_its_thread_does() -> None:
 
     threading.Thread(target=thread, daemon=True).start()
     assert done.wait(10)
+
+
+@pytest.mark.asyncio
+async def test_sync_code_can_ask_whether_its_caller_was_cancelled() -> None:
+    began, cancelled, answers = threading.Event(), threading.Event(), Future[tuple[bool, bool]]()
+
+    def function() -> None:
+        before = was_cancelled()
+        began.set()
+        cancelled.wait()
+        answers.set_result((before, was_cancelled()))
+
+    task = asyncio.create_task(sync_to_async(function, thread_sensitive=False)())
+    while not began.is_set():
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    cancelled.set()
+    assert await asyncio.wrap_future(answers) == (False, True)
+
+
+@pytest.mark.asyncio
+async def test_the_cancel_of_an_outer_task_is_known_to_sync_code_further_down() -> None:
+    began, answer = threading.Event(), Future[bool]()
+
+    def innermost() -> None:
+        began.set()
+        while not was_cancelled():
+            pass
+        answer.set_result(True)
+
+    async def middle() -> None:
+        await sync_to_async(innermost)()
+
+    task = asyncio.create_task(sync_to_async(async_to_sync(middle))())
+    while not began.is_set():
+        await asyncio.sleep(0)
+    task.cancel()
+    assert await asyncio.wrap_future(answer)
+    await asyncio.wait([task])
+
+
+@pytest.mark.asyncio
+async def test_check_cancelled_ends_the_function_and_logs_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    began, cleaned_up = threading.Event(), threading.Event()
+
+    def function() -> None:
+        began.set()
+        try:
+            while True:
+                check_cancelled()
+        finally:
+            cleaned_up.set()
+
+    task = asyncio.create_task(sync_to_async(function, abandon_on_cancel=False)())
+    while not began.is_set():
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    assert cleaned_up.is_set()
+    assert caplog.records == []
+
+
+def test_where_no_task_waits_nothing_is_cancelled() -> None:
+    assert not was_cancelled()
+    check_cancelled()

@@ -3,6 +3,7 @@
 from asgi_sync.__about__ import __version__
 from asgi_sync._async_to_sync import AsyncToSync, async_to_sync
 from asgi_sync._callables import iscoroutinefunction, markcoroutinefunction
+from asgi_sync._cancellation import check_cancelled, was_cancelled
 from asgi_sync._lineage import (
     Lineage,
     LoopUse,
@@ -25,10 +26,12 @@ __all__ = [
     "ThreadSensitiveContext",
     "__version__",
     "async_to_sync",
+    "check_cancelled",
     "current_lineage",
     "current_loop_use",
     "ensure_lineage",
     "iscoroutinefunction",
     "markcoroutinefunction",
     "sync_to_async",
+    "was_cancelled",
 ]

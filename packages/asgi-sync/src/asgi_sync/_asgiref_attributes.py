@@ -10,8 +10,7 @@ from __future__ import annotations
 import os
 from asyncio import AbstractEventLoop
 
-from asgi_sync._blocking import record_here
-from asgi_sync._frames import BlockedCall, SyncCall, chain, this_thread
+from asgi_sync._frames import BlockedCall, SyncCall, chain, record_here, this_thread
 from asgi_sync.current_thread_executor import CurrentThreadExecutor
 
 

@@ -9,10 +9,9 @@ from asgi_sync._frames import (
     BlockedCall,
     Ending,
     FindExecutor,
-    Record,
     SyncCall,
     executor_here,
-    innermost,
+    record_here,
     this_thread,
 )
 from asgi_sync._interrupts import have_interrupts_cancel, have_interrupts_raise
@@ -21,18 +20,6 @@ from asgi_sync._thread_limits import CountsThreads, call_in_place, lend_place
 
 class LoopStoppedError(RuntimeError):
     """The event loop that a thread waits for is not running any more."""
-
-
-def record_here() -> Record | None:
-    """The innermost record above the code that calls.
-
-    What the thread is inside of counts, whatever the context; a thread that is inside of
-    no call may still have been given the context of one.
-    """
-    record = this_thread.record
-    if record is not None and record.is_open:
-        return record
-    return innermost.get()
 
 
 class ThreadIsBlocked:

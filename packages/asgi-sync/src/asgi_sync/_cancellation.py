@@ -21,8 +21,10 @@ import asyncio
 from typing import Any
 
 from asgi_sync._completions import post_when_done
-from asgi_sync._frames import Ending, SyncCall
+from asgi_sync._frames import SyncCall, cancel_inner, chain, record_here
 from asgi_sync._sync_side import SyncSide
+
+__all__ = ["check_cancelled", "was_cancelled"]
 
 
 async def wait_for_call(side: SyncSide[Any], *, abandon_on_cancel: bool) -> None:
@@ -36,7 +38,6 @@ async def wait_for_call(side: SyncSide[Any], *, abandon_on_cancel: bool) -> None
         await side.wait()
     except asyncio.CancelledError:
         if not side.cancel():
-            side.call.was_cancelled = True
             side.leave_alone()
             await _until_inner_ended(side.call)
             if not abandon_on_cancel:
@@ -50,7 +51,7 @@ async def wait_for_call(side: SyncSide[Any], *, abandon_on_cancel: bool) -> None
 
 
 async def _until_inner_ended(call: SyncCall) -> None:
-    inner = _cancel_inner(call)
+    inner = cancel_inner(call)
     while inner is not None and not inner.done():
         # If the loop closes meanwhile, this can never go on. An error of the call is
         # reported when its coroutine is closed.
@@ -59,7 +60,7 @@ async def _until_inner_ended(call: SyncCall) -> None:
         try:
             await waiter
         except asyncio.CancelledError:
-            _cancel_inner(call)
+            cancel_inner(call)
 
 
 async def _until_ended(side: SyncSide[Any]) -> None:
@@ -67,12 +68,41 @@ async def _until_ended(side: SyncSide[Any]) -> None:
         try:
             await side.wait_again()
         except asyncio.CancelledError:
-            _cancel_inner(side.call)
+            cancel_inner(side.call)
 
 
-def _cancel_inner(call: SyncCall) -> Ending | None:
-    inner = call.waits_in
-    if inner is None:
-        return None
-    inner.cancel_handle.cancel()
-    return inner.ended
+def was_cancelled() -> bool:
+    """Whether the task that awaits the sync code that calls was cancelled meanwhile.
+
+    For long work that should end early when nobody waits for it any more::
+
+        @sync_to_async
+        def export(rows, path):
+            for row in rows:
+                if was_cancelled():
+                    return
+                ...
+
+    Called in the thread that a `sync_to_async` call runs in, at any depth; waits for
+    nothing. Elsewhere nothing can be cancelled, and it returns False.
+
+    Source: https://docs.python.org/3/library/asyncio-task.html#task-cancellation
+    """
+    return any(
+        isinstance(record, SyncCall) and record.was_cancelled for record in chain(record_here())
+    )
+
+
+def check_cancelled() -> None:
+    """Raise `asyncio.CancelledError` if `was_cancelled()`.
+
+    What it ends is what a cancel ends in async code: `finally` blocks run, and nothing is
+    logged.
+
+    Raises:
+        asyncio.CancelledError: The task that awaits the sync code was cancelled.
+
+    Source: https://docs.python.org/3/library/asyncio-task.html#task-cancellation
+    """
+    if was_cancelled():
+        raise asyncio.CancelledError

@@ -310,6 +310,20 @@ class SensitiveScope(Record):
         return self.is_here
 
 
+def cancel_inner(call: SyncCall) -> Ending | None:
+    """Cancel the task of a sync function that runs: what can be cancelled of it.
+
+    Returns what is done when the async code that the function is blocked on has ended, if
+    there is any. Called on the loop of the task.
+    """
+    call.was_cancelled = True
+    inner = call.waits_in
+    if inner is None:
+        return None
+    inner.cancel_handle.cancel()
+    return inner.ended
+
+
 def nearest_relevant(record: Record | None) -> Record | None:
     """The first record from `record` upwards that can matter to a call made here."""
     while record is not None and not record.is_relevant:
@@ -332,6 +346,18 @@ class _ThisThread(threading.local):
 
 
 this_thread = _ThisThread()
+
+
+def record_here() -> Record | None:
+    """The innermost record above the code that calls.
+
+    What the thread is inside of counts, whatever the context; a thread that is inside of
+    no call may still have been given the context of one.
+    """
+    record = this_thread.record
+    if record is not None and record.is_open:
+        return record
+    return innermost.get()
 
 
 def executor_here() -> CurrentThreadExecutor | None:

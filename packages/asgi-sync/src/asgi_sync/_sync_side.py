@@ -7,13 +7,14 @@ import logging
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
 from contextvars import Context
 from typing import Any, Generic, TypeVar
 
 from asgi_sync._completions import mailbox_here
-from asgi_sync._context import Crossing, ExcInfo
+from asgi_sync._context import Crossing, ExcInfo, bring_back
 from asgi_sync._frames import SyncCall
+from asgi_sync._jobs import put_into
 
 _R = TypeVar("_R")
 
@@ -38,18 +39,19 @@ class SyncSide(Generic[_R]):
 
     __slots__ = (
         "_child",
-        "_context",
         "_crossing",
         "_error",
         "_exc_info",
         "_foreign",
         "_handler",
+        "is_cancelled",
         "_mailbox",
         "_orphan",
         "_result",
         "_turn",
         "_waiter",
         "call",
+        "context",
         "has_ended",
     )
 
@@ -61,15 +63,16 @@ class SyncSide(Generic[_R]):
         child: Callable[[], _R],
     ) -> None:
         self.call = call
+        self.context = context
         self.has_ended = False
         self._handler: Callable[..., _R] | None = handler
-        self._context: Context | None = context
         self._child: Callable[[], _R] | None = child
         self._exc_info: ExcInfo | None = sys.exc_info()
         self._crossing = Crossing()
         self._turn = threading.Lock()
         self._mailbox = mailbox_here()
-        self._waiter: asyncio.Future[None] = self._mailbox.loop.create_future()
+        self._waiter: asyncio.Future[None] = self._make_waiter()
+        self.is_cancelled = False
         self._foreign: Future[None] | None = None
         self._orphan: threading.Lock | None = None
         self._error: BaseException | None = None
@@ -103,16 +106,15 @@ class SyncSide(Generic[_R]):
 
     def cancel(self) -> bool:
         """Have it never run; false if it does, or did."""
+        if self.is_cancelled:
+            return True
         if not self._turn.acquire(blocking=False):
             return False
+        self.is_cancelled = True
         self._forget_call()
         if self._foreign is not None:
             self._foreign.cancel()
         return True
-
-    def was_put_into(self, foreign: Future[None]) -> None:
-        """It is in an executor of another kind, whose slot may be freed by a cancel."""
-        self._foreign = foreign
 
     async def wait(self) -> None:
         """Wait in the task until it has ended."""
@@ -122,7 +124,7 @@ class SyncSide(Generic[_R]):
     async def wait_again(self) -> None:
         """Like `wait`, after that was cancelled."""
         # In this order: the thread says that it has ended first, and wakes this second.
-        self._waiter = self._mailbox.loop.create_future()
+        self._waiter = self._make_waiter()
         await self.wait()
 
     def take_result(self) -> _R:
@@ -133,15 +135,28 @@ class SyncSide(Generic[_R]):
             self._result = None
             return result
         try:
-            if isinstance(error, StopIteration):
-                # Not StopAsyncIteration, with which an `__anext__` made of sync code ends.
-                raise RuntimeError(
-                    f"{self.call.name} raised StopIteration, which a coroutine cannot do"
-                ) from error
             raise error
+        except StopIteration as stop:
+            # Not StopAsyncIteration, with which an `__anext__` made of sync code ends.
+            raise RuntimeError(
+                f"{self.call.name} raised StopIteration, which a coroutine cannot do"
+            ) from stop
         finally:
             # The error's traceback holds this frame, which must not hold the error.
             del error
+
+    def call_soon(self, callback: Callable[..., None], *args: Any) -> None:
+        """Have the task's loop call `callback`, in a context of its own; on that loop."""
+        self._mailbox.loop.call_soon(callback, *args, context=Context())
+
+    def put_into(self, executor: Executor) -> None:
+        """Have `executor` run it, soon; raises what the executor does."""
+        # The slot of an executor of another kind may be freed by a cancel.
+        self._foreign = put_into(executor, self)
+
+    def bring_back(self) -> None:
+        """Set in the task's context what the function has set in a copy of it."""
+        bring_back(self.context)
 
     def leave_alone(self) -> None:
         """Nobody takes the outcome: a result is dropped, an error is logged, once."""
@@ -153,12 +168,10 @@ class SyncSide(Generic[_R]):
     def _run_in_context(self, func: Callable[..., _R], /, *args: Any, **kwargs: Any) -> _R:
         """What `thread_handler` is given to call."""
         __traceback_hide__ = True
-        context = self._context
-        assert context is not None
         try:
             # All in one `context.run`, which refuses a context that is in use elsewhere
             # before anything has been changed in it.
-            return context.run(self._crossing.call, self.call, func, *args, **kwargs)
+            return self.context.run(self._crossing.call, self.call, func, *args, **kwargs)
         except RuntimeError as error:
             if self._crossing.has_begun:
                 raise
@@ -169,7 +182,10 @@ class SyncSide(Generic[_R]):
             ) from error
         finally:
             # An error's traceback holds this frame, and with it what it refers to.
-            del func, args, kwargs, self, context
+            del func, args, kwargs, self
+
+    def _make_waiter(self) -> asyncio.Future[None]:
+        return self._mailbox.loop.create_future()
 
     def _publish(self) -> None:
         """Tell the task that the outcome is there: the last thing done here."""
@@ -181,7 +197,7 @@ class SyncSide(Generic[_R]):
 
     def _forget_call(self) -> None:
         # An error may be kept for long, and its traceback's frames refer to this.
-        self._handler = self._child = self._exc_info = self._context = None
+        self._handler = self._child = self._exc_info = None
 
     def _report_error(self, orphan: threading.Lock) -> None:
         if not orphan.acquire(blocking=False):

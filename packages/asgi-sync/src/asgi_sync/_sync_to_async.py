@@ -22,11 +22,11 @@ from asgi_sync._callables import (
     require_sync_callable,
 )
 from asgi_sync._cancellation import wait_for_call
-from asgi_sync._context import ExcInfo, bring_back, call_while_handling
+from asgi_sync._context import ExcInfo, call_while_handling
 from asgi_sync._frames import Record, SensitiveScope, SyncCall, innermost
-from asgi_sync._jobs import put_into
 from asgi_sync._serial_executor import SerialExecutor
 from asgi_sync._sync_side import SyncSide
+from asgi_sync._task_context import SideInTaskContext, context_of_task
 from asgi_sync._thread_contexts import thread_sensitive_context
 from asgi_sync._thread_limits import context_limit
 
@@ -54,6 +54,7 @@ class SyncToAsync(Generic[_P, _R]):
         thread_sensitive: As for `sync_to_async`.
         executor: As for `sync_to_async`.
         context: As for `sync_to_async`.
+        abandon_on_cancel: As for `sync_to_async`.
 
     Raises:
         TypeError: As for `sync_to_async`.
@@ -80,6 +81,8 @@ class SyncToAsync(Generic[_P, _R]):
         thread_sensitive: bool = True,
         executor: Executor | None = None,
         context: contextvars.Context | None = None,
+        *,
+        abandon_on_cancel: bool = True,
     ) -> None:
         require_sync_callable(func)
         _check_executor(executor, thread_sensitive)
@@ -90,7 +93,7 @@ class SyncToAsync(Generic[_P, _R]):
         self._name = describe(func)
         self._thread_sensitive = thread_sensitive
         self._executor = executor
-        self._abandon_on_cancel = True
+        self._abandon_on_cancel = abandon_on_cancel
         markcoroutinefunction(self)
         if hasattr(func, "__self__"):
             self.__self__: Any = func.__self__
@@ -101,26 +104,19 @@ class SyncToAsync(Generic[_P, _R]):
         start = innermost.get()
         call = SyncCall(start, self._name, loop, self._thread_sensitive)
         executor = call.runs_on = self._executor_for(call, start)
-        context = contextvars.copy_context() if self.context is None else self.context
-        side: SyncSide[_R] = SyncSide(
-            call, self.thread_handler, context, functools.partial(self.func, *args, **kwargs)
-        )
+        side = self._sync_side(call, functools.partial(self.func, *args, **kwargs))
         # Nothing that this frame holds from here on refers to the arguments.
         del args, kwargs
         try:
-            foreign = put_into(executor, side)
-            if foreign is not None:
-                side.was_put_into(foreign)
+            side.put_into(executor)
             await wait_for_call(side, abandon_on_cancel=self._abandon_on_cancel)
             if self.context is None:
-                bring_back(context)
+                side.bring_back()
             return side.take_result()
         finally:
             # The traceback of a raised error holds this frame.
-            del side, context
+            del side
 
-    # Type checkers ask here for class and static methods too. What the first parameter takes
-    # tells which of the three it is: instances and classes, so it may be any of them, ...
     @overload
     def __get__(
         self: Callable[Concatenate[_T, _Q], Any], instance: _T, owner: _T
@@ -179,6 +175,15 @@ class SyncToAsync(Generic[_P, _R]):
         finally:
             # The function may raise the handled error, whose traceback holds this frame.
             del exc_info, args, kwargs
+
+    def _sync_side(self, call: SyncCall, child: Callable[[], _R]) -> SyncSide[_R]:
+        if self.context is not None:
+            return SyncSide(call, self.thread_handler, self.context, child)
+        if not self._abandon_on_cancel:
+            context = context_of_task()
+            if context is not None:
+                return SideInTaskContext(call, self.thread_handler, context, child)
+        return SyncSide(call, self.thread_handler, contextvars.copy_context(), child)
 
     def _executor_for(self, call: SyncCall, start: Record | None) -> Executor:
         if call.thread_sensitive:
@@ -241,6 +246,7 @@ def sync_to_async(
     thread_sensitive: bool = True,
     executor: Executor | None = None,
     context: contextvars.Context | None = None,
+    abandon_on_cancel: bool = True,
 ) -> Callable[[Callable[_P, _R]], Callable[_P, Coroutine[Any, Any, _R]]]: ...
 @overload
 def sync_to_async(
@@ -249,6 +255,7 @@ def sync_to_async(
     thread_sensitive: bool = True,
     executor: Executor | None = None,
     context: contextvars.Context | None = None,
+    abandon_on_cancel: bool = True,
 ) -> Callable[_P, Coroutine[Any, Any, _R]]: ...
 def sync_to_async(
     func: Callable[_P, _R] | None = None,
@@ -256,6 +263,7 @@ def sync_to_async(
     thread_sensitive: bool = True,
     executor: Executor | None = None,
     context: contextvars.Context | None = None,
+    abandon_on_cancel: bool = True,
 ) -> (
     Callable[[Callable[_P, _R]], Callable[_P, Coroutine[Any, Any, _R]]]
     | Callable[_P, Coroutine[Any, Any, _R]]
@@ -275,7 +283,8 @@ def sync_to_async(
 
     When the task that awaits is cancelled: a call that has not started never will; async
     code that the function is blocked on is cancelled and may clean up; the function itself
-    is left to finish, its result dropped and its error logged to the logger "asgi_sync".
+    is left to finish, its result dropped and its error logged to the logger "asgi_sync". It
+    may ask `was_cancelled()`. The task ends cancelled, when is up to `abandon_on_cancel`.
 
     Args:
         func: A callable that is not async. Without it, a decorator is returned.
@@ -284,7 +293,12 @@ def sync_to_async(
             `ThreadSensitiveContext` above, whichever is nearer; without either, one that
             the whole program shares. False to run it in any thread of a pool.
         executor: A `concurrent.futures.Executor` to run it in, if not thread-sensitive.
-        context: A `contextvars.Context` to run it in instead; nothing is copied back.
+        context: A `contextvars.Context` to run it in instead; nothing is copied back. One
+            call at a time: another meanwhile raises RuntimeError and runs nothing.
+        abandon_on_cancel: True to have a task that is cancelled end without waiting for the
+            function. False to have it wait until the function has ended. Then, on Python
+            3.12 and newer, the function runs in the task's own context, unless other tasks
+            share that: a token from `ContextVar.set` is good for `reset` in another call.
 
     Returns:
         A `SyncToAsync`, whose coroutines run in any asyncio event loop. They raise what
@@ -300,6 +314,16 @@ def sync_to_async(
     """
     if func is None:
         return lambda func: SyncToAsync(
-            func, thread_sensitive=thread_sensitive, executor=executor, context=context
+            func,
+            thread_sensitive=thread_sensitive,
+            executor=executor,
+            context=context,
+            abandon_on_cancel=abandon_on_cancel,
         )
-    return SyncToAsync(func, thread_sensitive=thread_sensitive, executor=executor, context=context)
+    return SyncToAsync(
+        func,
+        thread_sensitive=thread_sensitive,
+        executor=executor,
+        context=context,
+        abandon_on_cancel=abandon_on_cancel,
+    )

@@ -1,0 +1,123 @@
+"""Sync functions that run in the very context of the task that waits for them.
+
+Then a token that one call got from `ContextVar.set` can be given to `reset` in another, and
+nothing is copied there or back. A context can be entered by one thread at a time, so this
+holds only for as long as the task stands still:
+
+1. The function is submitted after the task has suspended, so not by the task itself.
+2. Its end is delivered by a callback that runs in another context.
+3. A cancel does not wake the task before the function has left the context: a step of a
+   task that cannot enter its context is lost, and the task never ends. So this is only for
+   tasks that wait for the function when they are cancelled.
+
+And nobody else may enter the context meanwhile. A task can be made to share its context
+with others, which nothing keeps from running; then the function runs in a copy, as it does
+on Python 3.11, where a task does not tell its context.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from concurrent.futures import Executor
+from contextvars import Context, ContextVar
+from typing import Any, TypeVar
+
+from asgi_sync._frames import cancel_inner
+from asgi_sync._sync_side import SyncSide
+
+_R = TypeVar("_R")
+
+_probe: ContextVar[object] = ContextVar("asgi_sync.probe")
+
+# Who refers to the context of a suspended task that nobody shares, when `_is_shared` asks:
+# the task, the callback that will wake it, the side, the parameter and the question itself.
+_REFERENCES_WHEN_SOLE = 5
+
+
+def context_of_task() -> Context | None:
+    """The context of the running task, if that is known and the one this code runs in."""
+    task = asyncio.current_task()
+    if sys.version_info < (3, 12) or not hasattr(task, "get_context"):
+        return None
+    context: Context = task.get_context()
+    mark = object()
+    token = _probe.set(mark)
+    is_own = context.get(_probe) is mark
+    _probe.reset(token)
+    return context if is_own else None
+
+
+class SideInTaskContext(SyncSide[_R]):
+    """The sync side of a call whose function runs in the context of the task.
+
+    See the top of the file; the states are those of `SyncSide`.
+    """
+
+    __slots__ = ("_copied",)
+
+    def put_into(self, executor: Executor) -> None:
+        """Have `executor` run it once the task has suspended."""
+        self._copied = False
+        task = asyncio.current_task()
+        self.call_soon(self._put_into, executor, task)
+
+    def bring_back(self) -> None:
+        if self._copied:
+            super().bring_back()
+
+    def _put_into(self, executor: Executor, task: asyncio.Task[Any]) -> None:
+        if self.is_cancelled:
+            return
+        if _is_shared(self.context, task):
+            self._copied = True
+            self.context = self.context.copy()
+        try:
+            super().put_into(executor)
+        except BaseException as error:
+            self.drop(error)
+
+    def _make_waiter(self) -> asyncio.Future[None]:
+        return _PatientWaiter(self)
+
+
+class _PatientWaiter(asyncio.Future[None]):
+    """Is cancelled at once only if the function has not begun, or else when it has ended."""
+
+    def __init__(self, side: SideInTaskContext[Any]) -> None:
+        super().__init__()
+        self._side = side
+        self._cancels: list[Any] = []
+
+    def cancel(self, msg: Any = None) -> bool:
+        if self.done():
+            return False
+        if self._side.cancel():
+            return self._end_cancelled(msg)
+        self._cancels.append(msg)
+        cancel_inner(self._side.call)
+        return True
+
+    def set_result(self, result: None) -> None:
+        if self._cancels:
+            self._end_cancelled(self._cancels[0])
+        else:
+            del self._side
+            super().set_result(result)
+
+    def _end_cancelled(self, msg: Any) -> bool:
+        # It and its side refer to each other.
+        del self._side
+        return super().cancel(msg)
+
+
+def _is_shared(context: Context, task: asyncio.Task[Any]) -> bool:
+    """Whether another task of the loop has the same context."""
+    if sys.version_info < (3, 12):
+        return True
+    if hasattr(sys, "getrefcount") and sys.getrefcount(context) <= _REFERENCES_WHEN_SOLE:
+        return False
+    # Rarely: the main task of `asyncio.run` has a context that the runner refers to.
+    return any(
+        other is not task and other.get_context() is context for other in asyncio.all_tasks()
+    )
