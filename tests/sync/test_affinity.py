@@ -62,37 +62,36 @@ def test_rule_2_holds_for_calls_further_down_on_that_loop(loop: Any) -> None:
     assert choose(ended, loop, False).place is Place.LOOP
 
 
-def test_rule_3_code_started_by_a_busy_function_has_nowhere_to_run(loop: Any) -> None:
+@pytest.mark.parametrize("is_blocked_in_the_bridge", [False, True])
+def test_rule_3_what_a_function_has_started_waits_for_its_thread(
+    loop: Any, is_blocked_in_the_bridge: bool
+) -> None:
     call = sync_call(loop)
-    assert choose(call, loop, False) == (Place.NOWHERE, None, call)
+    if is_blocked_in_the_bridge:
+        call.waits_in = blocked_call(call)
+    assert choose(call, loop, False) == (Place.FUNCTION, call.executor, call)
 
 
-def test_rule_3_does_not_hold_for_a_function_that_is_blocked_in_the_bridge(loop: Any) -> None:
-    call = sync_call(loop)
-    call.waits_in = blocked_call(call)
-    assert choose(call, loop, False) == (Place.BLOCKED_THREAD, call.executor, call)
-
-
-def test_rule_4_a_task_that_outlives_its_call_waits_for_the_functions_thread(loop: Any) -> None:
+def test_rule_3_a_task_that_outlives_its_call_waits_for_the_functions_thread(loop: Any) -> None:
     call = sync_call(loop)
     ended = blocked_call(call)
     ended.close()
-    assert choose(ended, loop, False) == (Place.BLOCKED_THREAD, call.executor, call)
+    assert choose(ended, loop, False) == (Place.FUNCTION, call.executor, call)
 
 
-def test_rule_4_does_not_hold_for_a_function_that_is_not_sensitive(loop: Any) -> None:
+def test_rule_3_does_not_hold_for_a_function_that_is_not_sensitive(loop: Any) -> None:
     outer = scope()
     ended = blocked_call(sync_call(loop, outer, sensitive=False))
     ended.close()
     assert choose(ended, loop, False).executor is outer.executor
 
 
-def test_rule_5_a_context_has_its_own_thread(loop: Any) -> None:
+def test_rule_4_a_context_has_its_own_thread(loop: Any) -> None:
     outer = scope()
     assert choose(outer, loop, False) == (Place.CONTEXT, outer.executor, outer)
 
 
-def test_rule_5_a_context_has_its_say_after_its_end(loop: Any) -> None:
+def test_rule_4_a_context_has_its_say_after_its_end(loop: Any) -> None:
     ended = scope()
     ended.close()
     assert choose(ended, loop, False).executor is ended.executor
@@ -106,7 +105,7 @@ def test_of_a_context_and_a_blocked_call_the_inner_one_counts(
     assert choose(inner, loop, False).because_of is inner
 
 
-def test_rule_6_without_a_record_the_loop_knows_whom_it_is_driven_for(loop: Any) -> None:
+def test_rule_5_without_a_record_the_loop_knows_whom_it_is_driven_for(loop: Any) -> None:
     driver = loop_drivers[loop] = blocked_call()
     try:
         assert choose(None, loop, True).executor is driver.executor
@@ -116,11 +115,11 @@ def test_rule_6_without_a_record_the_loop_knows_whom_it_is_driven_for(loop: Any)
         del loop_drivers[loop]
 
 
-def test_rule_7_a_context_that_was_set_by_hand(loop: Any) -> None:
+def test_rule_6_a_context_that_was_set_by_hand(loop: Any) -> None:
     assert choose(None, loop, True).place is Place.CONTEXT
 
 
-def test_rule_8_all_else_runs_on_the_shared_thread(loop: Any) -> None:
+def test_rule_7_all_else_runs_on_the_shared_thread(loop: Any) -> None:
     ended = sync_call(loop)
     ended.close()
     for start in (None, ended, sync_call(loop, sensitive=False)):

@@ -8,26 +8,23 @@ The first record from `start` upwards decides that is
 | 1    | an `async_to_sync` call in flight         | on the thread that is blocked in it    |
 | 2    | a thread-sensitive sync function in       | on a thread that the loop keeps        |
 |      | flight whose thread runs this event loop  |                                        |
-| 3    | `start`, if it is a thread-sensitive sync | nowhere: an error                      |
-|      | function that is busy on another thread   |                                        |
-| 4    | another thread-sensitive sync function    | on that function's thread: when it     |
+| 3    | another thread-sensitive sync function    | on that function's thread: when it     |
 |      | in flight                                 | next blocks, or when it has ended      |
-| 5    | a `ThreadSensitiveContext`                | on the context's thread                |
+| 4    | a `ThreadSensitiveContext`                | on the context's thread                |
 
 and without any
 
 | rule | condition                                 | then runs                              |
 |------|-------------------------------------------|----------------------------------------|
-| 6    | an `async_to_sync` call drives this loop  | on the thread that is blocked in it    |
-| 7    | a context was set by hand                 | on the context's thread                |
-| 8    | otherwise                                 | on the one shared thread               |
+| 5    | an `async_to_sync` call drives this loop  | on the thread that is blocked in it    |
+| 6    | a context was set by hand                 | on the context's thread                |
+| 7    | otherwise                                 | on the one shared thread               |
 
 Rule 2 is `asyncio.run()` in thread-sensitive code, whose thread cannot run a loop and
-serve it: that loop is an outermost layer of its own. Rule 3 is code started from a sync
-function by means that do not let it serve calls, such as
-`asyncio.run_coroutine_threadsafe`; if the function waits for it, it waits for ever. In
-rule 4 the task was started by async code that the function waited for and has outlived
-it; the function is not waiting for it now, or by means that serve it.
+serve it: that loop is an outermost layer of its own. In rule 3 the task was started by
+async code that the function waited for and has outlived it, or by means that do not let
+the function serve calls, such as `asyncio.run_coroutine_threadsafe`. If the function waits
+for it by such means, it would wait for ever; see `_stalls`.
 
 `choose` decides and does nothing else: it starts, creates and sets nothing.
 """
@@ -40,17 +37,17 @@ from asyncio import AbstractEventLoop
 from concurrent.futures import Executor
 from typing import NamedTuple
 
-from asgi_sync._frames import BlockedCall, Record, SensitiveScope, SyncCall, chain
+from asgi_sync._frames import BlockedCall, Record, SensitiveScope, SyncCall
 
 
 class Place(enum.Enum):
     """The kinds of answer."""
 
     BLOCKED_THREAD = "the thread that is blocked in async_to_sync"
+    FUNCTION = "the thread of the sync function that the code descends from"
     CONTEXT = "the thread of the ThreadSensitiveContext"
     LOOP = "a thread that the event loop keeps, since its sync thread runs the loop"
     SHARED = "the one shared thread"
-    NOWHERE = "nowhere: the thread it needs is busy with code that the call descends from"
 
 
 class Decision(NamedTuple):
@@ -70,20 +67,24 @@ def choose(
     start: Record | None, loop: AbstractEventLoop | None, context_set_by_hand: bool
 ) -> Decision:
     """Where a thread-sensitive call goes, made on `loop` by code that `start` is above."""
-    for record in chain(start):
+    record = start
+    while record is not None:
         if record.is_relevant:
-            decision = _decision_of(record, record is start)
+            decision = _decision_of(record)
             if decision is not None:
                 return decision
+        record = record.parent
     driver = None if loop is None else loop_drivers.get(loop)
     if driver is not None and driver.is_open:
         return Decision(Place.BLOCKED_THREAD, driver.executor, driver)
-    if context_set_by_hand:
-        return Decision(Place.CONTEXT)
-    return Decision(Place.SHARED)
+    return _BY_HAND if context_set_by_hand else _SHARED
 
 
-def _decision_of(record: Record, is_start: bool) -> Decision | None:
+_BY_HAND = Decision(Place.CONTEXT)
+_SHARED = Decision(Place.SHARED)
+
+
+def _decision_of(record: Record) -> Decision | None:
     """What a record says, or None if it leaves the answer to those above."""
     if isinstance(record, BlockedCall):
         return Decision(Place.BLOCKED_THREAD, record.executor, record)
@@ -92,8 +93,6 @@ def _decision_of(record: Record, is_start: bool) -> Decision | None:
     if isinstance(record, SyncCall) and record.thread_sensitive:
         if record.thread == threading.get_ident() and record.waits_in is None:
             return Decision(Place.LOOP, because_of=record)
-        if is_start and record.waits_in is None:
-            return Decision(Place.NOWHERE, because_of=record)
-        return Decision(Place.BLOCKED_THREAD, record.executor, record)
+        return Decision(Place.FUNCTION, record.executor, record)
     # A sync function that is not thread-sensitive has no claim on its thread.
     return None

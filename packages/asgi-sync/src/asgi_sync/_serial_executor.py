@@ -58,6 +58,12 @@ class SerialExecutor(JobExecutor):
         """The job that runs just now. For diagnosis: it may have ended meanwhile."""
         return self._lane().running
 
+    @property
+    def thread(self) -> int | None:
+        """The ident of its thread, if it has one."""
+        worker = self._lane().worker
+        return None if worker is None else worker.thread.ident
+
     def take_back(self, job: Job) -> bool:
         """Take a job that has not begun out of the queue; false if it is not there."""
         lane = self._lane()

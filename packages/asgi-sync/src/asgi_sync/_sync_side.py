@@ -38,6 +38,7 @@ class SyncSide(Generic[_R]):
     """
 
     __slots__ = (
+        "__weakref__",
         "_child",
         "_crossing",
         "_error",
@@ -77,6 +78,16 @@ class SyncSide(Generic[_R]):
         self._orphan: threading.Lock | None = None
         self._error: BaseException | None = None
         self._result: Any = None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it runs, or ever did or will not: it does not wait any more."""
+        return self._turn.locked()
+
+    @property
+    def waiter(self) -> asyncio.Future[None]:
+        """What the task awaits."""
+        return self._waiter
 
     def run(self) -> None:
         """Run the function in this thread, unless it was cancelled or dropped before."""
@@ -148,6 +159,10 @@ class SyncSide(Generic[_R]):
     def call_soon(self, callback: Callable[..., None], *args: Any) -> None:
         """Have the task's loop call `callback`, in a context of its own; on that loop."""
         self._mailbox.loop.call_soon(callback, *args, context=Context())
+
+    def submit_by(self, submit: Callable[..., None], *args: Any) -> None:
+        """Have `submit(self, *args)` put it into an executor; raises what that does."""
+        submit(self, *args)
 
     def put_into(self, executor: Executor) -> None:
         """Have `executor` run it, soon; raises what the executor does."""

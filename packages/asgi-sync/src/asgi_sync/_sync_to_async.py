@@ -25,6 +25,7 @@ from asgi_sync._cancellation import wait_for_call
 from asgi_sync._context import ExcInfo, call_while_handling
 from asgi_sync._frames import Record, SensitiveScope, SyncCall, innermost
 from asgi_sync._serial_executor import SerialExecutor
+from asgi_sync._stalls import submit
 from asgi_sync._sync_side import SyncSide
 from asgi_sync._task_context import SideInTaskContext, context_of_task
 from asgi_sync._thread_contexts import thread_sensitive_context
@@ -103,12 +104,12 @@ class SyncToAsync(Generic[_P, _R]):
         loop = asyncio.get_running_loop()
         start = innermost.get()
         call = SyncCall(start, self._name, loop, self._thread_sensitive)
-        executor = call.runs_on = self._executor_for(call, start)
+        how_to_submit = self._submit_for(call, start)
         side = self._sync_side(call, functools.partial(self.func, *args, **kwargs))
         # Nothing that this frame holds from here on refers to the arguments.
         del args, kwargs
         try:
-            side.put_into(executor)
+            side.submit_by(*how_to_submit)
             await wait_for_call(side, abandon_on_cancel=self._abandon_on_cancel)
             if self.context is None:
                 side.bring_back()
@@ -185,39 +186,48 @@ class SyncToAsync(Generic[_P, _R]):
                 return SideInTaskContext(call, self.thread_handler, context, child)
         return SyncSide(call, self.thread_handler, contextvars.copy_context(), child)
 
-    def _executor_for(self, call: SyncCall, start: Record | None) -> Executor:
-        if call.thread_sensitive:
-            return sensitive_executor(start, call.loop, call.name)
-        return any_thread_executor if self._executor is None else self._executor
+    def _submit_for(self, call: SyncCall, start: Record | None) -> tuple[Any, ...]:
+        """What puts the call into its executor, and with which arguments."""
+        if not call.thread_sensitive:
+            call.runs_on = any_thread_executor if self._executor is None else self._executor
+            return SyncSide.put_into, call.runs_on
+        decision = route(start, call.loop, call.name)
+        call.runs_on = decision.executor
+        function = decision.because_of if decision.place is Place.FUNCTION else None
+        return submit, decision.executor, function
 
 
-def sensitive_executor(start: Record | None, loop: AbstractEventLoop | None, name: str) -> Executor:
-    """The executor for a thread-sensitive call of `name`; see `_affinity` for the rules.
+def route(start: Record | None, loop: AbstractEventLoop | None, name: str) -> Decision:
+    """The decision on a thread-sensitive call of `name`, with its executor in any case.
 
-    Raises RuntimeError where the call could never run.
+    See `_affinity` for the rules. Raises RuntimeError where the call could never run.
     """
     context = thread_sensitive_context.get(None)
     decision = choose(start, loop, context is not None)
-    _refuse_hopeless(decision, name)
-    if decision.executor is not None:
-        return decision.executor
-    if decision.place is Place.LOOP and loop is not None:
+    if decision.place is Place.SHARED:
+        return Decision(Place.SHARED, SyncToAsync.single_thread_executor)
+    if decision.executor is None:
+        return decision._replace(executor=_executor_of(decision.place, loop, context))
+    _refuse_ended(decision.because_of, name)
+    return decision
+
+
+def sensitive_executor(start: Record | None, loop: AbstractEventLoop | None, name: str) -> Executor:
+    """The executor that `route` decides on."""
+    executor = route(start, loop, name).executor
+    assert executor is not None
+    return executor
+
+
+def _executor_of(place: Place, loop: AbstractEventLoop | None, context: Any) -> Executor:
+    if place is Place.LOOP and loop is not None:
         return _executor_kept_by(loop)
-    if decision.place is Place.CONTEXT and context is not None:
-        return SyncToAsync.context_to_thread_executor.setdefault(
-            context, SerialExecutor("asgi-sync context", context_limit)
-        )
-    return SyncToAsync.single_thread_executor
+    return SyncToAsync.context_to_thread_executor.setdefault(
+        context, SerialExecutor("asgi-sync context", context_limit)
+    )
 
 
-def _refuse_hopeless(decision: Decision, name: str) -> None:
-    record = decision.because_of
-    if decision.place is Place.NOWHERE and record is not None:
-        raise RuntimeError(
-            "Single thread executor already being used, would deadlock:"
-            f" {name} needs the thread on which {record.name} is running, and was called by"
-            f" code that {record.name} has started outside of async_to_sync"
-        )
+def _refuse_ended(record: Record | None, name: str) -> None:
     if isinstance(record, SensitiveScope) and record.ends_with_context and not record.is_open:
         raise RuntimeError(
             "ThreadSensitiveContext has exited."

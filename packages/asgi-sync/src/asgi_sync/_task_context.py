@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from concurrent.futures import Executor
+from collections.abc import Callable
 from contextvars import Context, ContextVar
 from typing import Any, TypeVar
 
@@ -56,24 +56,25 @@ class SideInTaskContext(SyncSide[_R]):
 
     __slots__ = ("_copied",)
 
-    def put_into(self, executor: Executor) -> None:
-        """Have `executor` run it once the task has suspended."""
+    def submit_by(self, submit: Callable[..., None], *args: Any) -> None:
+        """Have `submit` called once the task has suspended."""
         self._copied = False
-        task = asyncio.current_task()
-        self.call_soon(self._put_into, executor, task)
+        self.call_soon(self._submit_now, asyncio.current_task(), submit, args)
 
     def bring_back(self) -> None:
         if self._copied:
             super().bring_back()
 
-    def _put_into(self, executor: Executor, task: asyncio.Task[Any]) -> None:
+    def _submit_now(
+        self, task: asyncio.Task[Any], submit: Callable[..., None], args: tuple[Any, ...]
+    ) -> None:
         if self.is_cancelled:
             return
         if _is_shared(self.context, task):
             self._copied = True
             self.context = self.context.copy()
         try:
-            super().put_into(executor)
+            submit(self, *args)
         except BaseException as error:
             self.drop(error)
 
