@@ -21,6 +21,8 @@ from asgi_sync import (
 )
 from asgi_sync._workers import workers
 
+pytestmark = pytest.mark.each_loop_kind
+
 
 async def echo(*args: Any, **kwargs: Any) -> Any:
     return args, kwargs

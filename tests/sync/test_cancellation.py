@@ -9,6 +9,8 @@ import pytest
 from asgi_sync import async_to_sync, check_cancelled, sync_to_async, was_cancelled
 from asgi_sync._cancel_handle import CancelHandle
 
+pytestmark = pytest.mark.each_loop_kind
+
 
 @pytest.mark.asyncio
 async def test_a_cancel_reaches_the_task_from_any_thread() -> None:

@@ -11,6 +11,8 @@ import pytest
 
 from asgi_sync._completions import Mailbox, mailbox_here, post_when_done
 
+pytestmark = pytest.mark.each_loop_kind
+
 
 class CountingLoop:
     """A loop that counts how often it is woken, and calls what it is given when told to."""

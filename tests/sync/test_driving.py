@@ -21,6 +21,8 @@ from helpers.hand_over import until_the_loop_has_run
 from asgi_sync import _driving, async_to_sync, sync_to_async
 from asgi_sync._loop_pool import loop_pool
 
+pytestmark = pytest.mark.each_loop_kind
+
 this_thread = threading.get_ident
 thread_of_sync_code = sync_to_async(threading.get_ident)
 
@@ -121,6 +123,8 @@ def test_calls_that_come_while_it_serves_are_served_before_it_runs_the_loop_agai
     assert order == ["first", "second", "loop"]
 
 
+# An eager task begins on the stack of the code that makes it, and sees what that handles.
+@pytest.mark.each_loop_kind(but=("eager",))
 def test_while_it_handles_an_exception_another_thread_runs_the_loop() -> None:
     seen: list[object] = []
 
@@ -209,6 +213,8 @@ def test_a_loop_that_is_stopped_on_the_helper_is_an_error_too() -> None:
         async_to_sync(main)()
 
 
+# What an eager task raises comes out of `create_task`.
+@pytest.mark.each_loop_kind(but=("eager",))
 @pytest.mark.parametrize("served_before", [False, True])
 def test_system_exit_in_another_task_ends_the_call(served_before: bool) -> None:
     cancelled: list[str] = []
@@ -254,6 +260,8 @@ def test_an_error_of_a_task_left_behind_is_reported_as_asyncio_run_does(
     assert isinstance(tasks[0].exception(), LookupError)
 
 
+# Loops of the other kinds are not kept.
+@pytest.mark.each_loop_kind(but=("debug", "uvloop"))
 def test_a_call_with_a_time_out_leaves_a_clean_loop() -> None:
     async def main() -> weakref.ref[asyncio.AbstractEventLoop]:
         async with asyncio.timeout(1000):

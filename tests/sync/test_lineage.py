@@ -11,6 +11,8 @@ import pytest
 
 from asgi_sync import async_to_sync, current_lineage, ensure_lineage, sync_to_async
 
+pytestmark = pytest.mark.each_loop_kind
+
 R = TypeVar("R")
 
 

@@ -33,6 +33,8 @@ from asgi_sync._frames import chain, innermost
 from asgi_sync._loop_pool import loop_pool
 from asgi_sync._workers import Workers, workers
 
+pytestmark = pytest.mark.each_loop_kind
+
 thread_of_sync_code = sync_to_async(threading.get_ident)
 
 
@@ -54,6 +56,8 @@ def no_new_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 # Hangs
 
 
+# An eager task begins at once.
+@pytest.mark.each_loop_kind(but=("eager",))
 @pytest.mark.asyncio
 async def test_async_code_cancelled_before_its_first_step_ends_the_call() -> None:
     """asyncio.run cancels all tasks when it ends; a task that has not begun never does."""

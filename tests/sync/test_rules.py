@@ -38,6 +38,8 @@ from asgi_sync import (
     sync_to_async,
 )
 
+pytestmark = pytest.mark.each_loop_kind
+
 this_thread = threading.get_ident
 thread_of_sync_code = sync_to_async(threading.get_ident)
 variable: contextvars.ContextVar[object] = contextvars.ContextVar("variable")

@@ -7,6 +7,8 @@ import pytest
 
 from asgi_sync import AsyncSingleThreadContext, async_to_sync, sync_to_async
 
+pytestmark = pytest.mark.each_loop_kind
+
 
 async def where() -> tuple[asyncio.AbstractEventLoop, int]:
     return asyncio.get_running_loop(), threading.get_ident()

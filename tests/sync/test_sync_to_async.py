@@ -21,6 +21,8 @@ from asgi_sync import (
     sync_to_async,
 )
 
+pytestmark = pytest.mark.each_loop_kind
+
 
 async def an_async_function() -> None: ...
 

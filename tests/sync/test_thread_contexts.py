@@ -16,6 +16,8 @@ from asgi_sync import (
 )
 from asgi_sync._workers import workers
 
+pytestmark = pytest.mark.each_loop_kind
+
 thread_of_sync_code = sync_to_async(threading.get_ident)
 
 
