@@ -85,6 +85,27 @@ def test_the_interpreter_ends_at_once_and_quietly_after(last_action: str) -> Non
     assert (ended.status, ended.out, ended.err) == (0, "", "")
 
 
+def test_no_event_loop_and_no_thread_is_left_when_the_interpreter_goes_on_to_end() -> None:
+    ended = run_python(
+        """
+        import atexit, gc
+
+        def look():
+            import asyncio, threading
+            loops = [it for it in gc.get_objects() if isinstance(it, asyncio.AbstractEventLoop)]
+            print([loop for loop in loops if not loop.is_closed()])
+            print([thread.name for thread in threading.enumerate()])
+
+        # Before the package is imported: what is registered first is called last.
+        atexit.register(look)
+        from helpers.everything import use_everything
+        use_everything()
+        """
+    )
+    assert (ended.status, ended.err) == (0, "")
+    assert ended.out.splitlines() == ["[]", "['MainThread']"]
+
+
 def test_a_function_that_still_runs_may_finish_before_the_interpreter_ends() -> None:
     ended = run_python(
         """
