@@ -19,6 +19,8 @@ LIMIT_SECONDS = 20
 # Children find these helpers, too. From Python 3.12 on, forking with threads is warned of; here
 # that is the point.
 _ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+# A shell has what it starts in the background ignore SIGINT, and so would their children.
+_HEED_SIGINT = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
 _WARNINGS = ["-W", "error", "-W", "ignore:This process:DeprecationWarning"]
 
 
@@ -52,7 +54,7 @@ def interrupt_python_once_ready(
     Not before its main thread is blocked, unless it `is_busy`.
     """
     child = subprocess.Popen(
-        _command(code, options),
+        _command(_HEED_SIGINT + textwrap.dedent(code), options),
         env=_ENVIRONMENT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -11,6 +11,7 @@ import os
 import pytest
 from helpers.blocked_states import STATES
 from helpers.children import run_python
+from helpers.state_programs import FORKED_CHILD_SECONDS
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform cannot fork")
 
@@ -53,7 +54,7 @@ def test_a_process_of_multiprocessing_uses_everything(method: str) -> None:
 def test_a_child_of_the_main_thread_may_end_as_any_program_does(state: str) -> None:
     ended = run_python(
         f"""
-        import os, sys
+        import os, signal, sys
         from helpers.blocked_states import STATES
         from helpers.everything import use_everything
         from helpers.held import Held
@@ -64,6 +65,7 @@ def test_a_child_of_the_main_thread_may_end_as_any_program_does(state: str) -> N
                 print("child", os.waitstatus_to_exitcode(status))
                 held.release()
             else:
+                signal.alarm({FORKED_CHILD_SECONDS})
                 use_everything()
                 sys.exit(7)
 
@@ -78,8 +80,8 @@ def test_a_child_of_the_main_thread_may_end_as_any_program_does(state: str) -> N
 @CLOSES_LOOP
 def test_a_child_that_leaves_a_single_thread_context_leaves_its_parents_loop_alone() -> None:
     ended = run_python(
-        """
-        import asyncio, os
+        f"""
+        import asyncio, os, signal
         from asgi_sync import AsyncSingleThreadContext, async_to_sync, sync_to_async
 
         async def cross():
@@ -92,6 +94,8 @@ def test_a_child_that_leaves_a_single_thread_context_leaves_its_parents_loop_alo
             if pid:
                 print("child", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
                 async_to_sync(cross)()
+            else:
+                signal.alarm({FORKED_CHILD_SECONDS})
         """
     )
     assert (ended.status, ended.out, ended.err) == (0, "child 0\n", "")
