@@ -1,4 +1,4 @@
-"""Lets `hatch test --all` skip the Pythons of the matrix that are not installed.
+"""Lets `hatch test --all` and `hatch run bench:run` skip Pythons that are not installed.
 
 Hatch counts a Python that it could download as present, whatever `python-sources`
 says, and then fails to create that environment. Here the version that such an

@@ -1,0 +1,126 @@
+"""The command line: what is run, under which load, and how it ends."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fnmatch
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from tests.benchmarks import bridge, local, resources, server, wsgi
+from tests.benchmarks.chart import draw
+from tests.benchmarks.load import busy_cores, cores
+from tests.benchmarks.report import Results, as_json, console, file_stem, show
+from tests.benchmarks.rows import FULL, TINY, Row, Sizes
+from tests.benchmarks.runner import Effort, measure
+
+MODULES = (bridge, local, wsgi, server)
+GROUPS = (*(module.GROUP for module in MODULES), resources.GROUP)
+LOADS = {"idle": ("idle",), "busy": ("busy",), "both": ("idle", "busy")}
+
+FULL_EFFORT = Effort()
+QUICK_EFFORT = Effort(repeats=10, seconds=0.01)
+NO_EFFORT = Effort(repeats=1, seconds=0)
+
+DESCRIPTION = """
+Measures the packages against their peers, in one process and by turns, and compares the ratios with
+their bars. Ends with 1 if a bar is missed by more than the noise, or if a resource has grown.
+"""
+
+
+def all_rows(sizes: Sizes) -> list[Row]:
+    """Return the rows of all groups."""
+    return [row for module in MODULES for row in module.rows(sizes)]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what the arguments say, and return the exit code."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    sizes = TINY if options.tiny else FULL
+    groups = options.group or GROUPS
+    rows = [r for r in all_rows(sizes) if r.group in groups and _is_chosen(r, options.row)]
+    with_resources = resources.GROUP in groups and not options.row
+    if options.list:
+        print("\n".join(f"{row.group}: {row.name}" for row in rows))
+        return 0
+    if not rows and not with_resources:
+        parser.error("no row is chosen; --list lists them")
+    results = Results(_effort(options))
+    run(results, rows, LOADS[options.load])
+    if with_resources:
+        for grown in resources.growths(sizes):
+            results.growths += grown
+    return finish(results, options.folder, is_judged=not options.report_only)
+
+
+def run(results: Results, rows: Sequence[Row], loads: Sequence[str]) -> None:
+    """Measure the rows under each load."""
+    with _progress(len(rows) * len(loads)) as show_next:
+        for load in loads:
+            with busy_cores(cores()) if load == "busy" else contextlib.nullcontext():
+                for row in rows:
+                    show_next(f"{load}: {row.name}")
+                    results.measurements.append(measure(row, results.effort, load))
+
+
+def finish(results: Results, folder: Path, *, is_judged: bool = True) -> int:
+    """Show and write the results, and return the exit code."""
+    output = console()
+    show(results, output)
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{file_stem(results)}.json"
+    file.write_text(json.dumps(as_json(results), indent=1))
+    output.print(f"Written: {file}", highlight=False)
+    if results.measurements:
+        draw(results, file.with_suffix(".svg"))
+        output.print(f"Written: {file.with_suffix('.svg')}", highlight=False)
+    return 1 if results.missed and is_judged else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("hatch run bench:run", description=DESCRIPTION)
+    add = parser.add_argument
+    add("--group", nargs="+", choices=GROUPS, metavar="GROUP", help=f"of {', '.join(GROUPS)}")
+    add("--row", nargs="+", metavar="PATTERN", help="rows whose names match, such as '*get*'")
+    add("--list", action="store_true", help="list the rows that are chosen, and do nothing")
+    add("--load", choices=LOADS, default="both", help="busy: a busy process for each core")
+    add("--repeats", type=int, help=f"for each variant of a row, usually {FULL_EFFORT.repeats}")
+    add("--quick", action="store_true", help="fewer and shorter repeats, and so more noise")
+    add("--report-only", action="store_true", help="end with 0 whatever is missed")
+    add("--tiny", action="store_true", help="no more than shows that every row runs")
+    add("--folder", type=Path, default=Path(".benchmarks"), help="for the JSON and SVG files")
+    return parser
+
+
+def _effort(options: argparse.Namespace) -> Effort:
+    effort = NO_EFFORT if options.tiny else QUICK_EFFORT if options.quick else FULL_EFFORT
+    return Effort(options.repeats or effort.repeats, effort.seconds)
+
+
+def _is_chosen(row: Row, patterns: Sequence[str] | None) -> bool:
+    return patterns is None or any(fnmatch.fnmatch(row.name, pattern) for pattern in patterns)
+
+
+@contextlib.contextmanager
+def _progress(total: int) -> Iterator[Callable[[str], None]]:
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=total)
+        started = 0
+
+        def show_next(description: str) -> None:
+            nonlocal started
+            progress.update(task, description=description, completed=started)
+            started += 1
+
+        yield show_next
+
+
+if __name__ == "__main__":
+    sys.exit(main())
