@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import fnmatch
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,9 +15,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from tests.benchmarks import bridge, local, resources, server, wsgi
-from tests.benchmarks.chart import draw
 from tests.benchmarks.load import busy_cores, cores
-from tests.benchmarks.report import Results, as_json, console, file_stem, show
+from tests.benchmarks.report import Results, as_json, file_stem, show, wide_console
 from tests.benchmarks.rows import FULL, TINY, Row, Sizes
 from tests.benchmarks.runner import Effort, measure
 
@@ -57,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if with_resources:
         for grown in resources.growths(sizes):
             results.growths += grown
-    return finish(results, options.folder, is_judged=not options.report_only)
+    write(results, options.folder)
+    return 0 if options.report_only else exit_code(results)
 
 
 def run(results: Results, rows: Sequence[Row], loads: Sequence[str]) -> None:
@@ -70,18 +71,26 @@ def run(results: Results, rows: Sequence[Row], loads: Sequence[str]) -> None:
                     results.measurements.append(measure(row, results.effort, load))
 
 
-def finish(results: Results, folder: Path, *, is_judged: bool = True) -> int:
-    """Show and write the results, and return the exit code."""
-    output = console()
+def write(results: Results, folder: Path) -> None:
+    """Show the results, and write them into `folder`."""
+    output = wide_console()
     show(results, output)
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{file_stem(results)}.json"
     file.write_text(json.dumps(as_json(results), indent=1))
     output.print(f"Written: {file}", highlight=False)
     if results.measurements:
+        # Not before: in a process that has imported matplotlib, each pass of the garbage
+        # collector is longer, and so is what is measured.
+        from tests.benchmarks.chart import draw
+
         draw(results, file.with_suffix(".svg"))
         output.print(f"Written: {file.with_suffix('.svg')}", highlight=False)
-    return 1 if results.missed and is_judged else 0
+
+
+def exit_code(results: Results) -> int:
+    """Return 1 if anything is missed by more than the noise, else 0."""
+    return 1 if results.missed else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -90,7 +99,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--group", nargs="+", choices=GROUPS, metavar="GROUP", help=f"of {', '.join(GROUPS)}")
     add("--row", nargs="+", metavar="PATTERN", help="rows whose names match, such as '*get*'")
     add("--list", action="store_true", help="list the rows that are chosen, and do nothing")
-    add("--load", choices=LOADS, default="both", help="busy: a busy process for each core")
+    add(
+        "--load",
+        choices=LOADS,
+        default="both",
+        help="of the rows; busy: a busy process for each core",
+    )
     add("--repeats", type=int, help=f"for each variant of a row, usually {FULL_EFFORT.repeats}")
     add("--quick", action="store_true", help="fewer and shorter repeats, and so more noise")
     add("--report-only", action="store_true", help="end with 0 whatever is missed")
@@ -110,17 +124,23 @@ def _is_chosen(row: Row, patterns: Sequence[str] | None) -> bool:
 
 @contextlib.contextmanager
 def _progress(total: int) -> Iterator[Callable[[str], None]]:
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    # Drawn between rows only, or a thread would draw it during the measurements.
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, auto_refresh=False) as progress:
         task = progress.add_task("", total=total)
         started = 0
 
         def show_next(description: str) -> None:
             nonlocal started
-            progress.update(task, description=description, completed=started)
+            progress.update(task, description=description, completed=started, refresh=True)
             started += 1
 
         yield show_next
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        status = main()
+    except KeyboardInterrupt:
+        status = 128 + signal.SIGINT
+    sys.exit(status)

@@ -26,7 +26,7 @@ def draw(results: Results, file: Path) -> None:
     lines = [
         (measurement, figure)
         for measurement in results.measurements
-        for figure in measurement.figures()
+        for figure in measurement.figures
         if figure.bar.peer is not None
     ]
     drawing = Drawing(figsize=(11, 1.6 + INCHES_PER_LINE * len(lines)), layout="constrained")

@@ -40,7 +40,7 @@ class Results:
     @property
     def missed(self) -> int:
         """How many bars are missed, growing resources included."""
-        figures = [figure for found in self.measurements for figure in found.figures()]
+        figures = [figure for found in self.measurements for figure in found.figures]
         return sum(f.verdict is Verdict.MISSED for f in figures) + sum(
             growth.is_too_much for growth in self.growths
         )
@@ -80,7 +80,7 @@ def _processor() -> str:
 # The tables
 
 
-def console() -> Console:
+def wide_console() -> Console:
     """Return where the tables go."""
     output = Console()
     return output if output.is_terminal else Console(width=WIDTH)
@@ -88,16 +88,17 @@ def console() -> Console:
 
 def show(results: Results, output: Console) -> None:
     """Print the tables, and how many bars are missed."""
+    output.print(heading(results), highlight=False)
     if results.measurements:
-        output.print(_table_of_figures(results))
+        output.print(_table_of_figures(results.measurements))
     if results.growths:
         output.print(_table_of_growths(results.growths))
     text = f"{results.missed} missed" if results.missed else "No bar is missed."
     output.print(text, style=STYLES[Verdict.MISSED if results.missed else Verdict.KEPT])
 
 
-def _table_of_figures(results: Results) -> Table:
-    table = Table(title=heading(results), title_justify="left", box=SIMPLE_HEAD)
+def _table_of_figures(measurements: Iterable[Measurement]) -> Table:
+    table = Table(box=SIMPLE_HEAD)
     table.add_column("load")
     table.add_column("work", no_wrap=True)
     for name in ("ours", "peer's", "unit"):
@@ -106,7 +107,7 @@ def _table_of_figures(results: Results) -> Table:
     for name in ("ratio", "95% interval", "at most"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
-    for measurement in results.measurements:
+    for measurement in measurements:
         _add_figures(table, measurement)
     return table
 
@@ -114,7 +115,7 @@ def _table_of_figures(results: Results) -> Table:
 def _add_figures(table: Table, measurement: Measurement) -> None:
     medians, unit = measurement.medians(), measurement.row.unit
     first = (measurement.load, measurement.row.name, _short(medians[OURS]))
-    figures = measurement.figures()
+    figures = measurement.figures
     for figure in figures:
         peer = figure.bar.peer
         bar = figure.bar.at_most
@@ -132,11 +133,10 @@ def _add_figures(table: Table, measurement: Measurement) -> None:
 
 
 def _table_of_growths(growths: Iterable[Growth]) -> Table:
-    table = Table(title="Resources after the first calls and after all", title_justify="left")
-    table.box = SIMPLE_HEAD
-    for name in ("work", "what"):
+    table = Table(box=SIMPLE_HEAD)
+    for name in ("resources of a process", "what"):
         table.add_column(name)
-    for name in ("first", "all", "may grow by"):
+    for name in ("after the first", "after all", "may grow by"):
         table.add_column(name, justify="right")
     table.add_column("verdict")
     work = None
@@ -192,7 +192,7 @@ def _row_as_json(measurement: Measurement) -> dict[str, Any]:
         "load": measurement.load,
         "unit": row.unit.name,
         "medians": measurement.medians(),
-        "figures": [_figure_as_json(figure) for figure in measurement.figures()],
+        "figures": [_figure_as_json(figure) for figure in measurement.figures],
         "samples": measurement.samples,
     }
 

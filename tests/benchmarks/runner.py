@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import median
 
 from tests.benchmarks.rows import OURS, Bar, Row, Sampler
@@ -23,8 +24,8 @@ LEAST_REPEATS = 3
 class Effort:
     """How often, and for how long each time, a row is measured."""
 
-    repeats: int = 40
-    seconds: float = 0.02
+    repeats: int = 80
+    seconds: float = 0.015
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Measurement:
         scale = self.row.unit.per_base
         return {name: median(costs) * scale for name, costs in self.samples.items()}
 
+    @cached_property
     def figures(self) -> list[Figure]:
         """Compare ours with each peer of the row."""
         return [self._figure(bar) for bar in self.row.bars]
@@ -65,19 +67,28 @@ class Measurement:
 def measure(row: Row, effort: Effort, load: str) -> Measurement:
     """Measure all variants of a row.
 
-    They take turns, A B C, C B A and so on: what changes slowly (the clock of the processor,
-    other processes) reaches all of them, and none is always the one after another.
+    They take turns, so that what changes slowly (the clock of the processor, other processes)
+    reaches all of them.
     """
     with row.variants() as samplers:
         numbers = {name: _number(row, sampler, effort) for name, sampler in samplers.items()}
         samples: dict[str, list[float]] = {name: [] for name in samplers}
-        order = list(samplers)
         gc.collect()
-        for _ in range(max(LEAST_REPEATS, round(effort.repeats * row.share))):
-            for name in order:
+        for turn in range(max(LEAST_REPEATS, round(effort.repeats * row.share))):
+            for name in order_of(turn, list(samplers)):
                 samples[name].append(samplers[name](numbers[name]) / numbers[name])
-            order.reverse()
     return Measurement(row, load, samples)
+
+
+def order_of(turn: int, names: list[str]) -> list[str]:
+    """Return who comes when: A B C, C B A, B C A, A C B and so on.
+
+    After every one of the others, and at every place: where the system puts a thread that is
+    woken, and how fast that processor is, depends on what ran just before.
+    """
+    first = turn // 2 % len(names)
+    order = names[first:] + names[:first]
+    return order[::-1] if turn % 2 else order
 
 
 def _number(row: Row, sampler: Sampler, effort: Effort) -> int:
