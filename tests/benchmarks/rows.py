@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TypeAlias
 
-# Does the work so many times, and returns what that cost in all: seconds, or bytes.
+# Does the work so many times, and returns what that cost in all: seconds, or bytes. One that can
+# only do more than it is asked for returns the part that was asked for.
 Sampler: TypeAlias = Callable[[int], float]
 Samplers: TypeAlias = Mapping[str, Sampler]
 
