@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import psutil
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -34,6 +35,8 @@ class Results:
 
     effort: Effort
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    # Of others: idle rows that were measured on a machine that is not idle say so.
+    load_average: float = field(default_factory=lambda: psutil.getloadavg()[0])
     measurements: list[Measurement] = field(default_factory=list)
     growths: list[Growth] = field(default_factory=list)
 
@@ -57,11 +60,12 @@ def file_stem(results: Results) -> str:
 
 
 def heading(results: Results) -> str:
-    """Return a line on Python, the machine and how was measured."""
+    """Return lines on Python, the machine and how was measured."""
     python = f"{platform.python_implementation()} {platform.python_version()}"
     peers = ", ".join(f"{name} {version(name)}" for name in PEERS)
     effort = f"{results.effort.repeats} repeats of {results.effort.seconds * 1e3:.0f} ms"
-    return f"{python}, {_machine()}\n{peers}; {effort}; {results.started:%Y-%m-%d %H:%M} UTC"
+    when = f"{results.started:%Y-%m-%d %H:%M} UTC, load average {results.load_average:.1f}"
+    return f"{python}, {_machine()}\n{peers}\n{effort}; {when}"
 
 
 def _machine() -> str:
@@ -175,6 +179,7 @@ def as_json(results: Results) -> dict[str, Any]:
         "machine": _machine(),
         "peers": {name: version(name) for name in PEERS},
         "started": results.started.isoformat(),
+        "load_average": results.load_average,
         "effort": asdict(results.effort),
         "rows": [_row_as_json(measurement) for measurement in results.measurements],
         "resources": [
