@@ -20,9 +20,8 @@ def _loop_kinds(test: pytest.Item) -> list[str] | None:
     return [kind for kind in LOOP_KINDS if kind not in left_out]
 
 
-def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, MakeLoop] | None:
-    kinds = _loop_kinds(item)
-    return None if kinds is None else {kind: LOOP_KINDS[kind] for kind in kinds}
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, MakeLoop]:
+    return {kind: LOOP_KINDS[kind] for kind in _loop_kinds(item) or ["default"]}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -15,12 +15,6 @@ from helpers.state_programs import FORKED_CHILD_SECONDS
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform cannot fork")
 
-CLOSES_LOOP = pytest.mark.xfail(
-    strict=True,
-    reason="a child that leaves its parent's AsyncSingleThreadContext closes the loop of it",
-)
-
-
 @pytest.mark.parametrize("state", STATES)
 def test_children_use_everything_and_end_and_their_parent_goes_on(state: str) -> None:
     """One is forked by the thread that has come to the state, the other by another thread."""
@@ -50,7 +44,7 @@ def test_a_process_of_multiprocessing_uses_everything(method: str) -> None:
     assert (ended.status, ended.out, ended.err) == (0, "child 0\n", "")
 
 
-@pytest.mark.parametrize("state", ["idle", pytest.param("single_thread_idle", marks=CLOSES_LOOP)])
+@pytest.mark.parametrize("state", ["idle", "single_thread_idle"])
 def test_a_child_of_the_main_thread_may_end_as_any_program_does(state: str) -> None:
     ended = run_python(
         f"""
@@ -77,7 +71,6 @@ def test_a_child_of_the_main_thread_may_end_as_any_program_does(state: str) -> N
     assert ended.out.splitlines()[0] == "child 7"
 
 
-@CLOSES_LOOP
 def test_a_child_that_leaves_a_single_thread_context_leaves_its_parents_loop_alone() -> None:
     ended = run_python(
         f"""

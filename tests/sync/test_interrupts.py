@@ -12,9 +12,6 @@ from helpers.blocked_states import STATES
 from helpers.children import Ended, interrupt_python_once_ready, run_python
 
 needs_sigint = pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT can be sent there")
-LOST_IN_AN_ORPHAN = pytest.mark.xfail(
-    run=False, reason="Ctrl-C in a served function without a caller is logged, and nothing ends"
-)
 BUSY = {"in_place_busy", "serving_busy"}
 
 
@@ -30,13 +27,7 @@ def clean_ups(state: str) -> list[str]:
 
 
 @needs_sigint
-@pytest.mark.parametrize(
-    "state",
-    [
-        pytest.param(state, marks=LOST_IN_AN_ORPHAN if state == "serving_orphan" else ())
-        for state in STATES
-    ],
-)
+@pytest.mark.parametrize("state", STATES)
 def test_each_layer_cleans_up_then_the_interrupt_comes_out_and_all_works_on(state: str) -> None:
     ended = interrupt("is_interrupted", state)
     assert (ended.status, ended.err) == (0, "")

@@ -173,11 +173,11 @@ class Drive:
     def end(self, *, as_new: bool) -> None:
         """Give helper and loop back."""
         if self._helper is not None and self.is_left_alone:
-            self._helper.put(functools.partial(_end_alone, self._loop))
-        else:
-            if self._signals:
-                _reset_signals(self._signals)
-            loop_pool.give_back(self._pooled, as_new=as_new and not self._signals)
+            self._helper.release_when_done(functools.partial(_end_alone, self._loop))
+            return
+        if self._signals:
+            _reset_signals(self._signals)
+        loop_pool.give_back(self._pooled, as_new=as_new and not self._signals)
         if self._helper is not None:
             self._helper.release()
 

@@ -360,6 +360,16 @@ def record_here() -> Record | None:
     return innermost.get()
 
 
+def interrupt_waiting_call() -> bool:
+    """Cancel what this thread is waiting for, as Ctrl-C does; false if it waits for nothing."""
+    record = this_thread.record
+    if not isinstance(record, BlockedCall):
+        return False
+    record.interrupts += 1
+    record.cancel_handle.cancel()
+    return True
+
+
 def executor_here() -> CurrentThreadExecutor | None:
     """What serves what comes from below the code that this thread is inside of, if anything."""
     record = this_thread.record

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
+import weakref
 from contextvars import ContextVar
 from typing import Any
 
@@ -13,6 +14,12 @@ from asgi_sync._affinity import loop_drivers
 from asgi_sync._async_side import AsyncSide
 from asgi_sync._frames import BlockedCall, chain
 from asgi_sync._workers import Worker, workers
+
+# In a forked child: the loops of the parent, which are neither used nor closed there. A
+# loop that is collected closes itself, which takes its socket out of the selector that it
+# shares with the parent, and the parent's loop would wait without it.
+_of_parents: list[OwnLoop] = []
+_all: weakref.WeakSet[OwnLoop] = weakref.WeakSet()
 
 # That of the context in force.
 own_loop_in_force: ContextVar[OwnLoop | None] = ContextVar("asgi_sync.own_loop", default=None)
@@ -34,6 +41,7 @@ class OwnLoop:
         self._closing = False
         self._runner: asyncio.Runner | None = None
         self._process = _lifecycle.current_process()
+        _all.add(self)
 
     def can_run(self, record: BlockedCall) -> bool:
         """Whether it can run a call; not one that it would have to finish another for."""
@@ -59,7 +67,7 @@ class OwnLoop:
             accepted = self._worker.put(functools.partial(self._run, side, then_close))
             if then_close:
                 self._closing = True
-                self._worker.release()
+                self._worker.release_when_done()
         return accepted
 
     @property
@@ -95,3 +103,11 @@ class OwnLoop:
             if then_close or not completed:
                 self._runner = None
                 runner.close()
+
+
+def _set_aside() -> None:
+    _of_parents.extend(_all)
+    _all.clear()
+
+
+_lifecycle.on_fork(_set_aside)

@@ -141,7 +141,7 @@ class _Lane:
     def abandon(self) -> None:
         """Give the worker back after its last job. Takes no lock: for finalisers."""
         if self.worker is not None:
-            self.worker.release(self._leave_limit)
+            self.worker.release_when_done(self._leave_limit)
 
     def _begin(self) -> None:
         if self.worker is not None and self.worker.put(self._work):

@@ -159,7 +159,7 @@ class StallWatch:
             self._is_watching = False
             return
         worker.put(self._watch)
-        worker.release()
+        worker.release_when_done()
 
     def stop(self) -> None:
         """End the worker, at once."""

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from asgi_sync._completions import mailbox_here
 from asgi_sync._context import Crossing, ExcInfo, bring_back
-from asgi_sync._frames import SyncCall
+from asgi_sync._frames import SyncCall, interrupt_waiting_call
 from asgi_sync._jobs import put_into
 
 _R = TypeVar("_R")
@@ -220,7 +220,10 @@ class SyncSide(Generic[_R]):
             return
         error, self._error = self._error, None
         self._result = None
-        if error is not None and not isinstance(error, asyncio.CancelledError):
+        if isinstance(error, KeyboardInterrupt) and interrupt_waiting_call():
+            # It was pressed while this thread, which waits for async code, served a call.
+            pass
+        elif error is not None and not isinstance(error, asyncio.CancelledError):
             logger.error(
                 "Error in %s, after its caller was cancelled", self.call.name, exc_info=error
             )

@@ -13,18 +13,19 @@ Guarantees
 
 States of a worker, and who changes them:
 
-| from    | to      | by                  | how                                            |
-|---------|---------|---------------------|------------------------------------------------|
-| (new)   | leased  | the leasing thread  | `lease` starts it                              |
-| leased  | idle    | the worker          | puts itself into `_idle`, after its last job    |
-| idle    | leased  | the leasing thread  | takes it out of `_idle`                        |
-| idle    | retired | the worker          | takes itself out of `_idle` after a time-out   |
-| any     | stopped | the exiting thread  | `stop`, under the worker's lock                |
+| from    | to      | by                  | how                                             |
+|---------|---------|---------------------|-------------------------------------------------|
+| (new)   | leased  | the leasing thread  | `lease` starts it                               |
+| leased  | idle    | its holder          | `release` puts it into `_idle`                  |
+| leased  | idle    | the worker          | the same, when it comes to `release_when_done`  |
+| idle    | leased  | the leasing thread  | takes it out of `_idle`                         |
+| idle    | retired | the worker          | takes itself out of `_idle` after a time-out    |
+| any     | stopped | the exiting thread  | `stop`, under the worker's lock                 |
 
 The two that compete for an idle worker each do so with one operation on the dict
 `_idle`, which is atomic with the global interpreter lock and without: who removes the
 entry has the worker. No lock is held, so `lease` may be called from a signal handler or
-from a finaliser.
+from a finaliser. Releasing wakes nobody: the worker waits for its next job as before.
 """
 
 from __future__ import annotations
@@ -51,15 +52,11 @@ EXIT_SECONDS = 5.0
 _NAME_WHEN_IDLE = "asgi-sync idle worker"
 
 
-class _Released:
-    """Put into a worker's queue when its holder has no more jobs for it."""
-
-
 class _Stopped:
     """Put into a worker's queue when it is to end."""
 
 
-_Order = Callable[[], None] | type[_Released] | type[_Stopped]
+_Order = Callable[[], None] | type[_Stopped]
 
 
 class Worker:
@@ -81,14 +78,19 @@ class Worker:
             self._orders.put(job)
             return True
 
-    def release(self, last: Callable[[], None] | None = None) -> None:
-        """Give the worker back; it is idle once the jobs before, and `last`, are done.
+    def release(self) -> None:
+        """Give the worker back. What it still has to do delays the next holder's jobs."""
+        self.thread.name = _NAME_WHEN_IDLE
+        self._workers.add_idle(self)
+
+    def release_when_done(self, last: Callable[[], None] | None = None) -> None:
+        """Give the worker back once the jobs before, and `last`, are done.
 
         Takes no lock, so that it may be called from a finaliser.
         """
         if last is not None:
             self._orders.put(last)
-        self._orders.put(_Released)
+        self._orders.put(self.release)
 
     def stop(self) -> None:
         """End the thread after the jobs that it has."""
@@ -97,12 +99,7 @@ class Worker:
             self._orders.put(_Stopped)
 
     def _run(self) -> None:
-        while True:
-            order = self._orders.get()
-            if order is _Released:
-                order = self._wait_for_holder()
-            if order is _Stopped:
-                break
+        while (order := self._next_order()) is not _Stopped:
             try:
                 order()
             except BaseException:
@@ -116,15 +113,13 @@ class Worker:
                 return
         self._workers.forget(self)
 
-    def _wait_for_holder(self) -> _Order:
-        self.thread.name = _NAME_WHEN_IDLE
-        self._workers.add_idle(self)
+    def _next_order(self) -> _Order:
         while True:
             try:
                 return self._orders.get(timeout=IDLE_SECONDS)
             except queue.Empty:
-                # If somebody else has taken the worker out of the idle ones, an order
-                # for it is on its way.
+                # If it is not among the idle ones it has a holder, from before the wait or
+                # since a moment ago, who may have an order for it at any time.
                 if self._workers.remove_idle(self):
                     return _Stopped
 
