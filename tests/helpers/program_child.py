@@ -26,6 +26,8 @@ from helpers.program_interpreter import Interpreter
 from helpers.program_records import Observed, describe_error
 from helpers.programs import Program
 
+from asgi_sync import sync_to_async
+
 # What is logged comes at once, or never: how long is waited for what must be logged.
 LOG_SECONDS = 5
 
@@ -123,6 +125,8 @@ def serve() -> None:
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     # Nothing that is printed may get into the answers.
     sys.stdout = sys.stderr
+    # The shared thread is one of the pool's until it is first needed, and then for ever.
+    asyncio.run(sync_to_async(gc.collect)())
     while True:
         try:
             request: Request = pickle.load(requests)
