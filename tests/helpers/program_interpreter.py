@@ -10,7 +10,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from helpers import programs as p
@@ -57,12 +57,14 @@ class Around:
     Attributes:
         flights: Counts the sync functions that run.
         loop: The event loop above, for sync code.
+        waits_for: The async code that the sync function waits for which this is, or is below.
         handshake: With the task that cancels this code.
         is_free: This code may be cancelled anywhere.
     """
 
     flights: Flights
     loop: asyncio.AbstractEventLoop | None = None
+    waits_for: list[Place] = field(default_factory=list)
     handshake: Handshake | None = None
     is_free: bool = False
 
@@ -144,7 +146,11 @@ class Interpreter:
         result = object()
 
         async def function() -> object:
-            await self._async_block(step.body, (*place, 0), around)
+            around.waits_for.append(place)
+            try:
+                await self._async_block(step.body, (*place, 0), around)
+            finally:
+                around.waits_for.remove(place)
             return result
 
         if step.loop is Loop.RUN:
@@ -211,7 +217,7 @@ class Interpreter:
 
     async def _call_sync(self, step: p.CallSync, place: Place, around: Around) -> None:
         result = object()
-        inside = replace(around, loop=asyncio.get_running_loop())
+        inside = replace(around, loop=asyncio.get_running_loop(), waits_for=[])
 
         def function() -> object:
             with around.flights.one_more():
@@ -224,6 +230,9 @@ class Interpreter:
         try:
             returned = await call()
         except asyncio.CancelledError:
+            # A function that was left to itself may call async code after that.
+            if inside.waits_for and not around.is_free:
+                self._problem(place, f"cancelled before the code at {inside.waits_for} had ended")
             if around.handshake is not None:
                 around.handshake.caller_is_gone()
             raise

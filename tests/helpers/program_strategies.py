@@ -116,7 +116,8 @@ def _async_steps(where: Where) -> Steps:
         ),
         st.builds(p.InContext, same, st.booleans()),
         _left_behind(where),
-        *[st.builds(p.CancelAtPoint, _chains(inside), st.integers(1, 3))] * 2,
+        # Not the same object twice, which would count only once.
+        *(st.builds(p.CancelAtPoint, _chains(inside), st.integers(1, 3)) for _ in range(2)),
         st.builds(
             p.CancelAnywhere,
             async_blocks(replace(inside, is_free=True)),
@@ -134,7 +135,7 @@ def _calls(where: Where) -> Steps:
     own_context = st.sampled_from([False, False, True])
     sensitive = st.builds(p.CallSync, sync_blocks(where.called(True)), st.just(True), own_context)
     other = st.builds(p.CallSync, sync_blocks(where.called(False)), st.just(False), own_context)
-    return st.one_of(sensitive, sensitive, other)
+    return st.one_of(sensitive, sensitive.map(lambda call: call), other)
 
 
 def _left_behind(where: Where) -> Steps:
@@ -151,57 +152,56 @@ def _left_behind(where: Where) -> Steps:
     return st.one_of(early, late)
 
 
-# Code that holds the one point at which it is cancelled.
+# Code that holds the one point at which it is cancelled, up to a number of layers below.
+
+LAYERS = 4
 
 
 @functools.cache
-def _chains(where: Where) -> Blocks:
+def _chains(where: Where, layers: int = LAYERS) -> Blocks:
     """Blocks of async code."""
     before = ASYNC_LEAVES
     if where.depth > 0:
         before = st.deferred(lambda: _async_steps(where))
-    after = _blocks(ASYNC_LEAVES, ASYNC_FAILURES, fails=True, max_size=1)
     return st.builds(
         lambda before, link, after: (*before, link, *after),
         st.lists(before, max_size=1),
-        st.deferred(lambda: _links(where)),
-        after,
+        st.deferred(lambda: _links(where, layers)),
+        _blocks(ASYNC_LEAVES, ASYNC_FAILURES, fails=True, max_size=1),
     )
 
 
 @functools.cache
-def _links(where: Where) -> Steps:
-    cleanup = async_blocks(replace(where.inside(), depth=min(where.depth - 1, 2)))
+def _links(where: Where, layers: int) -> Steps:
+    cleanup = async_blocks(replace(where, depth=min(where.depth, 2)))
     points = [
         st.builds(p.Point, cleanup, st.booleans()),
         st.builds(p.Queued, st.just((p.SetVariable(0),))),
     ]
-    if where.depth <= 0:
+    if layers <= 0:
         return st.one_of(points)
-    inside = _chains(where.inside())
-    calls = st.builds(p.CallSync, _sync_chains(where.inside()), st.booleans())
+    inside = _chains(where.inside(), layers - 1)
+    in_sync_code = _sync_chains(where.inside(), layers - 1)
+    ways = st.sampled_from([Way.GATHER, Way.TASKS, Way.CALLBACK])
     return st.one_of(
         *points,
-        *[calls] * 5,
+        *(st.builds(p.CallSync, in_sync_code, st.booleans()) for _ in range(5)),
         st.builds(p.InContext, inside, st.booleans()),
-        st.builds(
-            p.Together, st.tuples(inside), st.sampled_from([Way.GATHER, Way.TASKS, Way.CALLBACK])
-        ),
+        st.builds(p.Together, st.tuples(inside), ways),
         st.builds(p.Try, inside, st.just((p.SetVariable(0),))),
     )
 
 
 @functools.cache
-def _sync_chains(where: Where) -> Blocks:
-    link: Steps = st.just(p.Busy())
-    if where.depth > 0:
-        loops = st.sampled_from([Loop.PARENT, Loop.PARENT, Loop.NEW])
-        calls = st.builds(p.CallAsync, _chains(where.inside()), loops)
-        link = st.one_of(link, *[calls] * 3)
+def _sync_chains(where: Where, layers: int) -> Blocks:
+    busy: Steps = st.just(p.Busy())
+    loops = st.sampled_from([Loop.PARENT, Loop.PARENT, Loop.NEW])
+    inside = _chains(where, layers)
+    calls = (st.builds(p.CallAsync, inside, loops) for _ in range(3))
     return st.builds(
         lambda before, link, after: (*before, link, *after),
         st.lists(LEAVES, max_size=1),
-        link,
+        st.one_of(busy, *calls),
         # Nothing that needs an event loop: the one above may have ended meanwhile.
         _blocks(LEAVES, SYNC_FAILURES, fails=True, max_size=1),
     )
