@@ -1,10 +1,12 @@
 """How thorough the property tests are: hypothesis' profiles.
 
-| profile | random programs | for |
-|---------|-----------------|-----|
-| dev     | 300             | every run of the tests |
-| ci      | 2,000           | where the environment variable CI is set |
-| long    | 100,000         | once by hand: `hatch test -- --hypothesis-profile=long tests/sync/test_properties.py` |
+| profile | random programs | when                                         |
+|---------|-----------------|----------------------------------------------|
+| dev     | 300             | in every run of the tests                    |
+| ci      | 2,000           | where the environment variable CI is set     |
+| long    | 100,000         | by hand, after a change of the thread rules: |
+
+    hatch test -- --hypothesis-profile=long tests/sync/test_properties.py
 """
 
 from __future__ import annotations

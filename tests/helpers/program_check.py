@@ -8,7 +8,6 @@ from helpers.program_model import MAIN, SHARED, Expected, Prediction
 from helpers.program_records import Observed, Sight
 
 
-
 def differences(prediction: Prediction, observed: Observed) -> list[str]:
     """What is otherwise than predicted, in words; nothing if all is well."""
     return [

@@ -16,17 +16,15 @@ import os
 import pickle
 import subprocess
 import sys
-import tempfile
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from asgi_sync import sync_to_async
 from helpers.program_interpreter import Interpreter
 from helpers.program_records import Observed, describe_error
 from helpers.programs import Program
-
-from asgi_sync import sync_to_async
 
 # What is logged comes at once, or never: how long is waited for what must be logged.
 LOG_SECONDS = 5
@@ -49,72 +47,66 @@ class Request:
 class ProgramRunner:
     """Runs programs in a child process, which is replaced when it has hung or died.
 
-    A hang is reported by AssertionError. The first program that hangs has all the time that
-    it may need on a slow machine; those after it, which are tried to find a smaller one,
-    have less.
+    A hang is reported by AssertionError, with what the child has written to the file `stderr`.
+    The first program that hangs has all the time that it may need on a slow machine; those
+    after it, which are tried to find a smaller one, have less.
     """
 
     FIRST_LIMIT = 60.0
     NEXT_LIMIT = 5.0
 
-    def __init__(self) -> None:
+    def __init__(self, stderr: Path) -> None:
         self._limit = self.FIRST_LIMIT
         self._child: subprocess.Popen[bytes] | None = None
-        self._stderr: IO[bytes] = tempfile.TemporaryFile()
+        self._stderr = stderr
 
     def __enter__(self) -> ProgramRunner:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.end_child()
-        self._stderr.close()
 
     def run(self, program: Program, switch_interval: float, errors_to_log: int) -> Observed:
-        child = self._child
-        if child is None:
-            child = self._child = self._start()
-        assert child.stdin is not None
-        assert child.stdout is not None
+        """Run a program and return what has happened."""
+        if self._child is None:
+            self._child = self._start()
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
         request = Request(program, switch_interval, errors_to_log, self._limit)
         try:
-            pickle.dump(request, child.stdin)
-            child.stdin.flush()
-            answer: Observed = pickle.load(child.stdout)
+            pickle.dump(request, self._child.stdin)
+            self._child.stdin.flush()
+            answer: Observed = pickle.load(self._child.stdout)
         except (EOFError, BrokenPipeError):
             self._limit = self.NEXT_LIMIT
             raise AssertionError(f"the program has not ended well:\n{self.end_child()}") from None
         return answer
 
     def end_child(self) -> str:
-        """End the child, and return what it has written to standard error."""
+        """End the child, and return what it has written to its standard error."""
         child, self._child = self._child, None
-        if child is not None:
-            assert child.stdin is not None
-            assert child.stdout is not None
-            # It ends at the end of its input. Far more than it needs for that.
-            killer = threading.Timer(self.FIRST_LIMIT, child.kill)
-            killer.start()
-            child.stdin.close()
-            status = child.wait()
+        if child is None:
+            return ""
+        # It ends at the end of its input. Far more than it needs for that.
+        killer = threading.Timer(self.FIRST_LIMIT, child.kill)
+        killer.start()
+        try:
+            child.communicate()
+        finally:
             killer.cancel()
-            child.stdout.close()
-            if status:
-                self._stderr.write(f"exit status {status}\n".encode())
-        self._stderr.seek(0)
-        written = self._stderr.read().decode(errors="replace")
-        self._stderr.seek(0)
-        self._stderr.truncate()
-        return written
+        status = f"exit status {child.returncode}\n" if child.returncode else ""
+        return status + self._stderr.read_text(errors="replace")
 
     def _start(self) -> subprocess.Popen[bytes]:
         code = "from helpers.program_child import serve; serve()"
-        return subprocess.Popen(
-            [sys.executable, "-W", "error", "-c", code],
-            cwd=Path(__file__).parents[1],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._stderr,
-        )
+        with self._stderr.open("wb") as stderr:
+            return subprocess.Popen(
+                [sys.executable, "-W", "error", "-c", code],
+                cwd=Path(__file__).parents[1],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+            )
 
 
 # In the child
@@ -187,9 +179,7 @@ class _Reports(logging.Handler):
     def wait(self, number: int) -> None:
         """Wait until a number of errors has been logged, but not for ever."""
         with self._has_logged:
-            self._has_logged.wait_for(
-                lambda: self._observed.logged.total() >= number, LOG_SECONDS
-            )
+            self._has_logged.wait_for(lambda: self._observed.logged.total() >= number, LOG_SECONDS)
 
     def _unraisable(self, report: Any) -> None:
         self._observed.problems.append(f"raised where nobody could take it: {report}")

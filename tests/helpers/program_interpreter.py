@@ -13,6 +13,12 @@ from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from asgi_sync import (
+    AsyncSingleThreadContext,
+    ThreadSensitiveContext,
+    async_to_sync,
+    sync_to_async,
+)
 from helpers import programs as p
 from helpers.program_records import (
     CANCELLED,
@@ -24,13 +30,6 @@ from helpers.program_records import (
 )
 from helpers.program_waiting import Flights, Handshake, run_all, wait_for_all
 from helpers.programs import Block, Loop, Place, Program, Step
-
-from asgi_sync import (
-    AsyncSingleThreadContext,
-    ThreadSensitiveContext,
-    async_to_sync,
-    sync_to_async,
-)
 
 
 class Value:
@@ -351,9 +350,7 @@ class Interpreter:
             end = CANCELLED if task.cancelled() else describe_error(task.exception())
             self._observed.ends[place] = end
 
-    async def _cancel_anywhere(
-        self, step: p.CancelAnywhere, place: Place, around: Around
-    ) -> None:
+    async def _cancel_anywhere(self, step: p.CancelAnywhere, place: Place, around: Around) -> None:
         flights = Flights(around.flights)
         inside = replace(around, flights=flights, handshake=None, is_free=True)
         task = asyncio.create_task(self._async_block(step.body, (*place, 0), inside))

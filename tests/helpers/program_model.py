@@ -204,9 +204,7 @@ class _Walk:
         inside = _in_a_task(here) if in_tasks else here
         cancels_before = self._cancels
         ends = [
-            self._end_of(
-                body, (*place, number), inside, list(variables) if in_tasks else variables
-            )
+            self._end_of(body, (*place, number), inside, list(variables) if in_tasks else variables)
             for number, body in enumerate(step.bodies)
         ]
         # A gather that was cancelled raises CancelledError, whatever its children do.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass, replace
 
+from hypothesis import strategies as st
+
 from helpers import programs as p
 from helpers.programs import Block, Loop, Program, Step, Way
-from hypothesis import strategies as st
 
 Blocks = st.SearchStrategy[Block]
 Steps = st.SearchStrategy[Step]
@@ -147,7 +148,10 @@ def _left_behind(where: Where) -> Steps:
     # Where the calls of an early task go is certain only if it is the same thread.
     early = st.builds(p.LeftBehind, leaf_calls, early=st.just(True))
     late = st.builds(
-        p.LeftBehind, async_blocks(where.inside()), sensitive=st.booleans(), in_context=st.booleans()
+        p.LeftBehind,
+        async_blocks(where.inside()),
+        sensitive=st.booleans(),
+        in_context=st.booleans(),
     )
     return st.one_of(early, late)
 

@@ -132,9 +132,7 @@ async def wait_for_all(
         raise asyncio.CancelledError
 
 
-def _not_ended(
-    tasks: set[asyncio.Task[Any]], flights: Flights | None
-) -> list[asyncio.Future[Any]]:
+def _not_ended(tasks: set[asyncio.Task[Any]], flights: Flights | None) -> list[asyncio.Future[Any]]:
     running = flights.running() if flights is not None else ()
     return [
         *(task for task in tasks if not task.done()),

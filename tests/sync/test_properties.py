@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 
 @pytest.fixture(scope="module")
-def runner() -> Iterator[ProgramRunner]:
-    with ProgramRunner() as runner:
+def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProgramRunner]:
+    with ProgramRunner(tmp_path_factory.mktemp("child") / "stderr") as runner:
         yield runner
         assert not runner.end_child()
 
