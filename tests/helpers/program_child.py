@@ -23,6 +23,7 @@ from typing import Any
 
 from asgi_sync import sync_to_async
 from helpers.program_interpreter import Interpreter
+from helpers.program_recorder import Recorder
 from helpers.program_records import Observed, describe_error
 from helpers.programs import Program
 
@@ -130,15 +131,15 @@ def serve() -> None:
 
 def _run(request: Request) -> Observed:
     observed = Observed()
-    interpreter = Interpreter(request.program, observed)
+    recorder = Recorder(observed)
     usual_interval = sys.getswitchinterval()
     sys.setswitchinterval(request.switch_interval)
     alarm = _Alarm(request.limit)
     try:
-        with _Reports(interpreter.name, observed) as reports:
-            contextvars.Context().run(interpreter.run)
+        with _Reports(recorder.name, observed) as reports:
+            contextvars.Context().run(Interpreter(request.program, recorder).run)
             reports.wait(request.errors_to_log)
-            del interpreter
+            del recorder
             gc.collect()
     finally:
         alarm.cancel()

@@ -63,6 +63,10 @@ class Handshake:
         self.reach()
         self._caller_is_gone.wait()
 
+    def wait_for_leave_to_go_on(self) -> None:
+        """In sync code that holds the thread which the code at the point needs."""
+        self._caller_is_gone.wait()
+
     def caller_is_gone(self) -> None:
         self._caller_is_gone.set()
 
