@@ -120,6 +120,8 @@ def serve() -> None:
     sys.stdout = sys.stderr
     # The shared thread is one of the pool's until it is first needed, and then for ever.
     asyncio.run(sync_to_async(gc.collect)())
+    # What calls that were left behind log between two programs is not to be printed.
+    logging.getLogger("asgi_sync").addHandler(logging.NullHandler())
     while True:
         try:
             request: Request = pickle.load(requests)
