@@ -6,10 +6,11 @@ import sys
 import threading
 import weakref
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
-from asgi_sync._completions import Mailbox, mailbox_here, post_when_done
+from asgi_sync._completions import Mailbox, mailbox_of, post_when_done
 
 pytestmark = pytest.mark.each_loop_kind
 
@@ -24,28 +25,43 @@ class CountingLoop:
         self.wake_ups.append(callback)
 
 
-@pytest.mark.asyncio
-async def test_what_many_threads_have_finished_costs_one_wake_up() -> None:
-    loop, counting = asyncio.get_running_loop(), CountingLoop()
-    mailbox = Mailbox(counting)  # type: ignore[arg-type]
-    waiters = [loop.create_future() for _ in range(100)]
+class Waiter:
+    """A future of such a loop."""
+
+    def __init__(self, loop: CountingLoop) -> None:
+        self._loop = loop
+        self._done = False
+
+    def get_loop(self) -> CountingLoop:
+        return self._loop
+
+    def done(self) -> bool:
+        return self._done
+
+    def set_result(self, result: None) -> None:
+        self._done = True
+
+
+def test_what_many_threads_have_finished_costs_one_wake_up() -> None:
+    loop: Any = CountingLoop()
+    mailbox = Mailbox(loop)
+    waiters: list[Any] = [Waiter(loop) for _ in range(100)]
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(mailbox.post, waiters))
-    assert len(counting.wake_ups) == 1
+    assert len(loop.wake_ups) == 1
     mailbox._deliver()
     assert all(waiter.done() for waiter in waiters)
 
 
-@pytest.mark.asyncio
-async def test_what_comes_after_a_delivery_has_a_wake_up_of_its_own() -> None:
-    loop, counting = asyncio.get_running_loop(), CountingLoop()
-    mailbox = Mailbox(counting)  # type: ignore[arg-type]
+def test_what_comes_after_a_delivery_has_a_wake_up_of_its_own() -> None:
+    loop: Any = CountingLoop()
+    mailbox = Mailbox(loop)
     for _ in range(3):
-        waiter = loop.create_future()
+        waiter: Any = Waiter(loop)
         mailbox.post(waiter)
         mailbox._deliver()
         assert waiter.done()
-    assert len(counting.wake_ups) == 3
+    assert len(loop.wake_ups) == 3
 
 
 @pytest.mark.asyncio
@@ -54,7 +70,7 @@ async def test_nothing_is_left_behind_when_threads_post_all_the_time() -> None:
     sys.setswitchinterval(1e-6)
     try:
         with ThreadPoolExecutor(4) as threads:
-            mailbox = mailbox_here()
+            mailbox = mailbox_of(loop)
             for _ in range(50):
                 waiters = [loop.create_future() for _ in range(20)]
                 for waiter in waiters:
@@ -88,10 +104,11 @@ def test_a_post_to_a_loop_that_has_closed_is_of_no_effect() -> None:
 @pytest.mark.asyncio
 async def test_a_loop_in_another_thread_has_another_mailbox() -> None:
     async def mailbox() -> Mailbox:
-        return mailbox_here()
+        return mailbox_of(asyncio.get_running_loop())
 
-    here = mailbox_here()
-    assert here is mailbox_here()
+    loop = asyncio.get_running_loop()
+    here = mailbox_of(loop)
+    assert here is mailbox_of(loop)
     assert await asyncio.to_thread(asyncio.run, mailbox()) is not here
 
 

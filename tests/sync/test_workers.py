@@ -90,9 +90,7 @@ def test_a_worker_that_is_leased_while_its_wait_times_out_goes_on(workers: Worke
 
     class LeasedOnTimeout(queue.SimpleQueue[Any]):
         def get(self, block: bool = True, timeout: float | None = None) -> Any:
-            if timeout is None:
-                return super().get()
-            if leased.empty():
+            if leased.empty() and worker in workers._idle:
                 leased.put(workers.lease("in the last moment"))
                 raise queue.Empty
             return super().get()
@@ -101,8 +99,8 @@ def test_a_worker_that_is_leased_while_its_wait_times_out_goes_on(workers: Worke
     worker = Worker(workers)
     worker._orders = LeasedOnTimeout()
     workers._all[worker] = None
-    worker.thread.start()
     worker.release()
+    worker.thread.start()
 
     assert leased.get() is worker
     leased.put(worker)

@@ -77,11 +77,11 @@ def choose(
     driver = None if loop is None else loop_drivers.get(loop)
     if driver is not None and driver.is_open:
         return Decision(Place.BLOCKED_THREAD, driver.executor, driver)
-    return _BY_HAND if context_set_by_hand else _SHARED
+    return BY_HAND if context_set_by_hand else SHARED
 
 
-_BY_HAND = Decision(Place.CONTEXT)
-_SHARED = Decision(Place.SHARED)
+BY_HAND = Decision(Place.CONTEXT)
+SHARED = Decision(Place.SHARED)
 
 
 def _decision_of(record: Record) -> Decision | None:

@@ -29,7 +29,7 @@ class AsyncSide(Generic[_R]):
         self.context: Context = copy_context()
         self._awaitable = awaitable
         self._handled_error = error
-        self._crossing = Crossing()
+        self._crossing = Crossing(None)
         self._has_started = False
         self._error: BaseException | None = None
         self._result: Any = None
@@ -49,7 +49,7 @@ class AsyncSide(Generic[_R]):
         handle = self.record.cancel_handle
         task = asyncio.current_task()
         assert task is not None
-        self._crossing.arrive(self.record)
+        self._crossing.enter(self.record)
         try:
             if not handle.attach(task):
                 self.discard()
@@ -66,7 +66,7 @@ class AsyncSide(Generic[_R]):
             # KeyboardInterrupt and SystemExit are for the waiting thread, not for the loop.
             self.fail(error)
         handle.detach()
-        self._crossing.leave()
+        self._crossing.exit()
         # A task factory may have given the task a context of its own.
         self.context = copy_context()
         if at_end is not None:

@@ -53,7 +53,7 @@ class BoundedExecutor(JobExecutor):
         self._blocked = 0
         self._waiting: deque[Job] = deque()
 
-    def put(self, job: Job) -> None:
+    def put(self, job: Job) -> Job | None:
         with self._lock:
             self._waiting.append(job)
             try:
@@ -64,6 +64,7 @@ class BoundedExecutor(JobExecutor):
                 if self._running <= self._blocked:
                     self._waiting.remove(job)
                     raise
+        return None
 
     def lend(self) -> None:
         with self._lock:

@@ -27,27 +27,24 @@ from asgi_sync._sync_side import SyncSide
 __all__ = ["check_cancelled", "was_cancelled"]
 
 
-async def wait_for_call(side: SyncSide[Any], *, abandon_on_cancel: bool) -> None:
-    """Wait in a task until a sync function in some thread has ended.
+async def give_up(side: SyncSide[Any], *, abandon_on_cancel: bool) -> None:
+    """Leave a sync function to itself after the task that waits for it was cancelled.
 
-    Raises CancelledError when the task is cancelled: at once where the function has not
-    begun; otherwise when the async code that it is blocked on, if any, has cleaned up; and
-    without `abandon_on_cancel` not before the function has ended.
+    Returns at once where the function has not begun; otherwise when the async code that it
+    is blocked on, if any, has cleaned up; and without `abandon_on_cancel` not before the
+    function has ended.
     """
-    try:
-        await side.wait()
-    except asyncio.CancelledError:
-        if not side.cancel():
-            side.leave_alone()
-            await _until_inner_ended(side.call)
-            if not abandon_on_cancel:
-                await _until_ended(side)
-        raise
-    except GeneratorExit:
-        # The coroutine is being closed, with its loop gone: nothing can be awaited.
-        if not side.cancel():
-            side.leave_alone()
-        raise
+    if not side.cancel():
+        side.leave_alone()
+        await _until_inner_ended(side.call)
+        if not abandon_on_cancel:
+            await _until_ended(side)
+
+
+def give_up_nowait(side: SyncSide[Any]) -> None:
+    """The same when the coroutine is being closed, its loop gone: nothing can be awaited."""
+    if not side.cancel():
+        side.leave_alone()
 
 
 async def _until_inner_ended(call: SyncCall) -> None:

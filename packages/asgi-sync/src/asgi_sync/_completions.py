@@ -24,19 +24,25 @@ import threading
 import weakref
 from asyncio import AbstractEventLoop
 from collections import deque
-from collections.abc import Callable
 from typing import Any
 
 
 class Mailbox:
-    """Futures of one event loop that other threads want to be done."""
+    """Futures of one event loop that other threads want to be done.
 
-    __slots__ = ("__weakref__", "_awake", "_waiters", "loop")
+    It does not keep the loop: the futures that are waited for do.
+    """
+
+    __slots__ = ("_awake", "_loop", "_waiters")
 
     def __init__(self, loop: AbstractEventLoop) -> None:
-        self.loop = loop
+        self._loop = weakref.ref(loop)
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._awake = False
+
+    def is_of(self, loop: AbstractEventLoop) -> bool:
+        """Whether it is that loop's, rather than one's of an earlier time."""
+        return self._loop() is loop
 
     def post(self, waiter: asyncio.Future[None]) -> None:
         """Have `waiter` done soon. Thread-safe; of no effect once the loop has closed."""
@@ -45,7 +51,7 @@ class Mailbox:
             return
         try:
             self._awake = True
-            self.loop.call_soon_threadsafe(self._deliver)
+            waiter.get_loop().call_soon_threadsafe(self._deliver)
         except RuntimeError:
             # The loop has closed.
             pass
@@ -64,28 +70,25 @@ class Mailbox:
 
 
 class _ThisThread(threading.local):
-    # Weakly: the calls in flight keep the mailbox, and it keeps the loop.
-    mailbox: Callable[[], Mailbox | None] = staticmethod(lambda: None)
+    mailbox: Mailbox | None = None
 
 
 _this_thread = _ThisThread()
 
 
-def mailbox_here() -> Mailbox:
+def mailbox_of(loop: AbstractEventLoop) -> Mailbox:
     """The mailbox of the event loop that runs in this thread.
 
     A loop that moves to another thread gets another mailbox there, which is no matter: each
     wakes it for itself.
     """
-    loop = asyncio.get_running_loop()
-    mailbox = _this_thread.mailbox()
-    if mailbox is None or mailbox.loop is not loop:
-        mailbox = Mailbox(loop)
-        _this_thread.mailbox = weakref.ref(mailbox)
+    mailbox = _this_thread.mailbox
+    if mailbox is None or not mailbox.is_of(loop):
+        mailbox = _this_thread.mailbox = Mailbox(loop)
     return mailbox
 
 
 def post_when_done(future: Any, waiter: asyncio.Future[None]) -> None:
     """Have `waiter`, of the loop running here, done once `future` is, in whatever thread."""
-    mailbox = mailbox_here()
+    mailbox = mailbox_of(waiter.get_loop())
     future.add_done_callback(lambda _: mailbox.post(waiter))

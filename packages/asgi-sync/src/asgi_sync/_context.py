@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import operator
 import sys
+from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable
 from contextvars import Context, Token, copy_context
 from types import TracebackType
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from asgi_sync._frames import Record, innermost
-from asgi_sync._lineage import Passage
+from asgi_sync._lineage import LoopUse, Passage
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -22,17 +23,17 @@ ExcInfo: TypeAlias = (
 _MISSING: Any = object()
 
 
-class Crossing:
+class Crossing(Passage):
     """The state of a context that is on the far side of the bridge.
 
     Made on the near side; the rest runs on the far side, inside the context, and leaves no
     trace of the bridge in it.
     """
 
-    __slots__ = ("_passage", "_token")
+    __slots__ = ("_token",)
 
-    def __init__(self) -> None:
-        self._passage = Passage()
+    def __init__(self, loop: AbstractEventLoop | LoopUse | None) -> None:
+        super().__init__(loop)
         self._token: Token[Record | None] | None = None
 
     @property
@@ -40,27 +41,27 @@ class Crossing:
         """Whether the context was entered."""
         return self._token is not None
 
-    def arrive(self, record: Record) -> None:
+    def enter(self, record: Record) -> None:
         """Place the code that is about to run below `record`."""
         self._token = innermost.set(record)
-        self._passage.arrive()
+        self.arrive()
 
-    def leave(self) -> None:
-        """Undo `arrive`, so that only what the code itself changed is left."""
-        self._passage.leave()
+    def exit(self) -> None:
+        """Undo `enter`, so that only what the code itself changed is left."""
+        self.leave()
         if self._token is not None:
             innermost.reset(self._token)
 
     def call(
         self, record: Record, func: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs
     ) -> _R:
-        """Call `func` between `arrive` and `leave`."""
+        """Call `func` between `enter` and `exit`."""
         __traceback_hide__ = True
-        self.arrive(record)
+        self.enter(record)
         try:
             return func(*args, **kwargs)
         finally:
-            self.leave()
+            self.exit()
             # An error's traceback holds this frame, and with it what it refers to.
             del func, args, kwargs
 

@@ -68,8 +68,11 @@ class WorkItem:
 class JobExecutor(Executor):
     """An executor that runs jobs."""
 
-    def put(self, job: Job) -> None:
-        """Have `job` run, after those before it; RuntimeError if none is accepted any more."""
+    def put(self, job: Job) -> Job | None:
+        """Have `job` run, after those before it; RuntimeError if none is accepted any more.
+
+        Returns the job that keeps its thread busy just now, if that is known.
+        """
         raise NotImplementedError
 
     def submit(self, fn: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_R]:
@@ -79,15 +82,20 @@ class JobExecutor(Executor):
         return item.future
 
 
-def put_into(executor: Executor, job: Job) -> Future[None] | None:
-    """Have `executor`, of whatever kind, run a job; what it raises, if it cannot.
-
-    Returns the future of an executor that is not one of the bridge's. Cancelling that is
-    no duty: a job that has been cancelled does nothing when it is run.
-    """
+def put_into(executor: Executor, job: Job) -> None:
+    """Have `executor`, of whatever kind, run a job; raises what it does."""
     if isinstance(executor, JobExecutor):
         executor.put(job)
-        return None
+    else:
+        submit_job(executor, job)
+
+
+def submit_job(executor: Executor, job: Job) -> Future[None]:
+    """Have an executor that is not one of the bridge's run a job; raises what it does.
+
+    Cancelling the future is no duty: a job that has been cancelled does nothing when it is
+    run.
+    """
     future = executor.submit(job.run)
     # Should that executor drop it, whoever waits for the job must know.
     future.add_done_callback(functools.partial(_drop_if_not_run, job))

@@ -101,14 +101,15 @@ def ensure_lineage() -> Lineage:
 class Passage:
     """Moves the home of one context to the far side of the bridge and back.
 
-    Made on the near side; `arrive` and `leave` run on the far side, inside the context.
+    Made on the near side, with what `current_loop_use` says there; `arrive` and `leave` run
+    on the far side, inside the context.
     """
 
     __slots__ = ("_home_here", "_left_home", "_loop", "_thread")
 
-    def __init__(self) -> None:
+    def __init__(self, loop: AbstractEventLoop | LoopUse | None) -> None:
         self._thread = _thread_identity.token
-        self._loop = current_loop_use()
+        self._loop = loop
 
     def arrive(self) -> None:
         """Make this side the home of the context, if the near side was."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import threading
 import weakref
 from contextvars import ContextVar
@@ -15,10 +16,8 @@ from asgi_sync._async_side import AsyncSide
 from asgi_sync._frames import BlockedCall, chain
 from asgi_sync._workers import Worker, workers
 
-# In a forked child: the loops of the parent, which are neither used nor closed there. A
-# loop that is collected closes itself, which takes its socket out of the selector that it
-# shares with the parent, and the parent's loop would wait without it.
-_of_parents: list[OwnLoop] = []
+# In a forked child: the loops of the parent, which are neither used nor closed there.
+_of_parents: list[object] = []
 _all: weakref.WeakSet[OwnLoop] = weakref.WeakSet()
 
 # That of the context in force.
@@ -106,8 +105,18 @@ class OwnLoop:
 
 
 def _set_aside() -> None:
-    _of_parents.extend(_all)
-    _all.clear()
+    """In a forked child: have the parent's loops, and the tasks on them, never collected.
+
+    A loop that is collected closes itself, which takes its socket out of the selector that
+    it shares with the parent, and the parent's loop would wait without it. A task that is
+    collected says that it should have ended.
+    """
+    if _all:
+        # At the interpreter's end modules are cleared, and then cycles are collected, other
+        # than those that are frozen.
+        _of_parents.extend([*_all, _of_parents])
+        gc.freeze()
+        _all.clear()
 
 
 _lifecycle.on_fork(_set_aside)

@@ -26,12 +26,13 @@ class SerialExecutor(JobExecutor):
         self._limit = limit
         self._lanes = {_lifecycle.current_process(): _Lane(name, limit)}
 
-    def put(self, job: Job) -> None:
+    def put(self, job: Job) -> Job | None:
         lane = self._lane()
         with lane.lock:
             if lane.shut_down:
                 raise RuntimeError("cannot schedule new futures after shutdown")
             lane.add(job)
+            return lane.running
 
     def release(self) -> None:
         """Give the thread back once no job is left. Waits for nothing; any thread."""

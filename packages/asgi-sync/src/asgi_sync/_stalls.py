@@ -23,6 +23,7 @@ from typing import Any
 
 from asgi_sync import _lifecycle
 from asgi_sync._frames import SyncCall
+from asgi_sync._jobs import Job
 from asgi_sync._serial_executor import SerialExecutor
 from asgi_sync._sync_side import SyncSide
 from asgi_sync._wait_graph import Queued, waits_for
@@ -43,14 +44,18 @@ def submit(side: SyncSide[Any], executor: Executor, function: SyncCall | None) -
     `function` is the sync function whose thread it waits for, if it is known to. Raises
     what the executor does.
     """
-    occupant = function or _occupant_of(executor)
-    if occupant is None:
-        side.put_into(executor)
-    elif function is None and _serves(occupant, side):
-        side.put_into(occupant.executor)
-    else:
-        side.put_into(executor)
-        stall_watch.add(side, executor, function)
+    running = side.put_into(executor)
+    if function is not None:
+        if function.waits_in is None:
+            stall_watch.add(side, executor, function)
+    elif running is not None and running is not side:
+        occupant = _function_of(running)
+        if occupant is None or not isinstance(executor, SerialExecutor):
+            return
+        if _serves(occupant, side) and executor.take_back(side):
+            side.put_into(occupant.executor)
+        else:
+            stall_watch.add(side, executor, None)
 
 
 def _serves(occupant: SyncCall, side: SyncSide[Any]) -> bool:
@@ -62,12 +67,9 @@ def _serves(occupant: SyncCall, side: SyncSide[Any]) -> bool:
     return waits_for(occupant.thread, task)
 
 
-def _occupant_of(executor: Executor) -> SyncCall | None:
-    """The sync function that keeps the thread of `executor` from the next call."""
-    running = executor.running if isinstance(executor, SerialExecutor) else None
-    if isinstance(running, SyncSide) and not running.has_ended:
-        return running.call
-    return None
+def _function_of(job: Job | None) -> SyncCall | None:
+    """The sync function that a job is running, if it is one and has not ended."""
+    return job.call if isinstance(job, SyncSide) and not job.has_ended else None
 
 
 class _Waiting:
@@ -112,7 +114,11 @@ class _Waiting:
             self._was_hopeless = True
 
     def _occupant(self) -> SyncCall | None:
-        return self._function or _occupant_of(self._executor)
+        """The sync function that keeps the thread from running the call."""
+        if self._function is not None:
+            return self._function
+        executor = self._executor
+        return _function_of(executor.running) if isinstance(executor, SerialExecutor) else None
 
     def _serve(self, side: SyncSide[Any], occupant: SyncCall) -> None:
         if isinstance(self._executor, SerialExecutor) and self._executor.take_back(side):

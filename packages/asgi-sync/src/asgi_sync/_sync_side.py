@@ -6,15 +6,16 @@ import asyncio
 import logging
 import sys
 import threading
+from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextvars import Context
 from typing import Any, Generic, TypeVar
 
-from asgi_sync._completions import mailbox_here
+from asgi_sync._completions import mailbox_of
 from asgi_sync._context import Crossing, ExcInfo, bring_back
 from asgi_sync._frames import SyncCall, interrupt_waiting_call
-from asgi_sync._jobs import put_into
+from asgi_sync._jobs import Job, JobExecutor, submit_job
 
 _R = TypeVar("_R")
 
@@ -63,16 +64,18 @@ class SyncSide(Generic[_R]):
         context: Context,
         child: Callable[[], _R],
     ) -> None:
+        loop = call.loop
+        assert loop is not None
         self.call = call
         self.context = context
         self.has_ended = False
         self._handler: Callable[..., _R] | None = handler
         self._child: Callable[[], _R] | None = child
         self._exc_info: ExcInfo | None = sys.exc_info()
-        self._crossing = Crossing()
+        self._crossing = Crossing(call.loop_use or loop)
         self._turn = threading.Lock()
-        self._mailbox = mailbox_here()
-        self._waiter: asyncio.Future[None] = self._make_waiter()
+        self._mailbox = mailbox_of(loop)
+        self._waiter: asyncio.Future[None] = self._make_waiter(loop)
         self.is_cancelled = False
         self._foreign: Future[None] | None = None
         self._orphan: threading.Lock | None = None
@@ -127,16 +130,12 @@ class SyncSide(Generic[_R]):
             self._foreign.cancel()
         return True
 
-    async def wait(self) -> None:
-        """Wait in the task until it has ended."""
+    async def wait_again(self) -> None:
+        """Wait in the task until it has ended, after the waiter was cancelled."""
+        # In this order: the thread says that it has ended first, and wakes this second.
+        self._waiter = self._make_waiter(self._waiter.get_loop())
         if not self.has_ended:
             await self._waiter
-
-    async def wait_again(self) -> None:
-        """Like `wait`, after that was cancelled."""
-        # In this order: the thread says that it has ended first, and wakes this second.
-        self._waiter = self._make_waiter()
-        await self.wait()
 
     def take_result(self) -> _R:
         """Return what the function returned, or raise what it raised."""
@@ -158,16 +157,22 @@ class SyncSide(Generic[_R]):
 
     def call_soon(self, callback: Callable[..., None], *args: Any) -> None:
         """Have the task's loop call `callback`, in a context of its own; on that loop."""
-        self._mailbox.loop.call_soon(callback, *args, context=Context())
+        self._waiter.get_loop().call_soon(callback, *args, context=Context())
 
     def submit_by(self, submit: Callable[..., None], *args: Any) -> None:
         """Have `submit(self, *args)` put it into an executor; raises what that does."""
         submit(self, *args)
 
-    def put_into(self, executor: Executor) -> None:
-        """Have `executor` run it, soon; raises what the executor does."""
+    def put_into(self, executor: Executor) -> Job | None:
+        """Have `executor` run it, soon; raises what the executor does.
+
+        Returns the job that it has to wait for, if that is known.
+        """
+        if isinstance(executor, JobExecutor):
+            return executor.put(self)
         # The slot of an executor of another kind may be freed by a cancel.
-        self._foreign = put_into(executor, self)
+        self._foreign = submit_job(executor, self)
+        return None
 
     def bring_back(self) -> None:
         """Set in the task's context what the function has set in a copy of it."""
@@ -199,8 +204,8 @@ class SyncSide(Generic[_R]):
             # An error's traceback holds this frame, and with it what it refers to.
             del func, args, kwargs, self
 
-    def _make_waiter(self) -> asyncio.Future[None]:
-        return self._mailbox.loop.create_future()
+    def _make_waiter(self, loop: AbstractEventLoop) -> asyncio.Future[None]:
+        return loop.create_future()
 
     def _publish(self) -> None:
         """Tell the task that the outcome is there: the last thing done here."""

@@ -12,7 +12,7 @@ from concurrent.futures import Executor
 from types import MethodType
 from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
-from asgi_sync._affinity import Decision, Place, choose
+from asgi_sync._affinity import SHARED, Place, choose
 from asgi_sync._asgiref_attributes import ParentLoop
 from asgi_sync._bounded_executor import any_thread_executor
 from asgi_sync._callables import (
@@ -21,11 +21,11 @@ from asgi_sync._callables import (
     require_executor,
     require_sync_callable,
 )
-from asgi_sync._cancellation import wait_for_call
+from asgi_sync._cancellation import give_up, give_up_nowait
 from asgi_sync._context import ExcInfo, call_while_handling
 from asgi_sync._frames import Record, SensitiveScope, SyncCall, innermost
 from asgi_sync._serial_executor import SerialExecutor
-from asgi_sync._stalls import submit
+from asgi_sync import _stalls
 from asgi_sync._sync_side import SyncSide
 from asgi_sync._task_context import SideInTaskContext, context_of_task
 from asgi_sync._thread_contexts import thread_sensitive_context
@@ -104,13 +104,20 @@ class SyncToAsync(Generic[_P, _R]):
         loop = asyncio.get_running_loop()
         start = innermost.get()
         call = SyncCall(start, self._name, loop, self._thread_sensitive)
-        how_to_submit = self._submit_for(call, start)
+        submit = self._submit_for(call, start)
         side = self._sync_side(call, functools.partial(self.func, *args, **kwargs))
         # Nothing that this frame holds from here on refers to the arguments.
         del args, kwargs
         try:
-            side.submit_by(*how_to_submit)
-            await wait_for_call(side, abandon_on_cancel=self._abandon_on_cancel)
+            side.submit_by(*submit)
+            try:
+                await side.waiter
+            except asyncio.CancelledError:
+                await give_up(side, abandon_on_cancel=self._abandon_on_cancel)
+                raise
+            except GeneratorExit:
+                give_up_nowait(side)
+                raise
             if self.context is None:
                 side.bring_back()
             return side.take_result()
@@ -191,32 +198,31 @@ class SyncToAsync(Generic[_P, _R]):
         if not call.thread_sensitive:
             call.runs_on = any_thread_executor if self._executor is None else self._executor
             return SyncSide.put_into, call.runs_on
-        decision = route(start, call.loop, call.name)
-        call.runs_on = decision.executor
-        function = decision.because_of if decision.place is Place.FUNCTION else None
-        return submit, decision.executor, function
+        executor, because_of = route(start, call.loop, call.name)
+        call.runs_on = executor
+        return _stalls.submit, executor, because_of if isinstance(because_of, SyncCall) else None
 
 
-def route(start: Record | None, loop: AbstractEventLoop | None, name: str) -> Decision:
-    """The decision on a thread-sensitive call of `name`, with its executor in any case.
+def route(
+    start: Record | None, loop: AbstractEventLoop | None, name: str
+) -> tuple[Executor, Record | None]:
+    """The executor for a thread-sensitive call of `name`, and the record that decided on it.
 
     See `_affinity` for the rules. Raises RuntimeError where the call could never run.
     """
     context = thread_sensitive_context.get(None)
     decision = choose(start, loop, context is not None)
-    if decision.place is Place.SHARED:
-        return Decision(Place.SHARED, SyncToAsync.single_thread_executor)
+    if decision is SHARED:
+        return SyncToAsync.single_thread_executor, None
     if decision.executor is None:
-        return decision._replace(executor=_executor_of(decision.place, loop, context))
+        return _executor_of(decision.place, loop, context), None
     _refuse_ended(decision.because_of, name)
-    return decision
+    return decision.executor, decision.because_of
 
 
 def sensitive_executor(start: Record | None, loop: AbstractEventLoop | None, name: str) -> Executor:
     """The executor that `route` decides on."""
-    executor = route(start, loop, name).executor
-    assert executor is not None
-    return executor
+    return route(start, loop, name)[0]
 
 
 def _executor_of(place: Place, loop: AbstractEventLoop | None, context: Any) -> Executor:

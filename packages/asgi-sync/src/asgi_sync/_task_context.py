@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from contextvars import Context, ContextVar
 from typing import Any, TypeVar
@@ -78,15 +79,15 @@ class SideInTaskContext(SyncSide[_R]):
         except BaseException as error:
             self.drop(error)
 
-    def _make_waiter(self) -> asyncio.Future[None]:
-        return _PatientWaiter(self)
+    def _make_waiter(self, loop: AbstractEventLoop) -> asyncio.Future[None]:
+        return _PatientWaiter(self, loop)
 
 
 class _PatientWaiter(asyncio.Future[None]):
     """Is cancelled at once only if the function has not begun, or else when it has ended."""
 
-    def __init__(self, side: SideInTaskContext[Any]) -> None:
-        super().__init__()
+    def __init__(self, side: SideInTaskContext[Any], loop: AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
         self._side = side
         self._cancels: list[Any] = []
 

@@ -81,12 +81,13 @@ class CurrentThreadExecutor(JobExecutor):
         """
         return super().submit(self._call, fn, args, kwargs)
 
-    def put(self, job: Job) -> None:
+    def put(self, job: Job) -> Job | None:
         """Have a job of the bridge run, as `submit` does with a call."""
         if threading.get_ident() == self._thread and self._hand_over is None and not self._closed:
             raise RuntimeError("You cannot submit onto CurrentThreadExecutor from its own thread")
         if not self._accept(job):
             raise RuntimeError("CurrentThreadExecutor already quit or is broken")
+        return None
 
     def run_until_future(self, future: Future[Any]) -> None:
         """Run submitted calls in this thread until `future` is done, then close.
@@ -254,8 +255,9 @@ class _OnFirstUse(JobExecutor):
     def __init__(self, find: Callable[[], Executor]) -> None:
         self._find = find
 
-    def put(self, job: Job) -> None:
+    def put(self, job: Job) -> Job | None:
         put_into(self._find(), job)
+        return None
 
 
 def executor_of_thread(
