@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
 from typing import Any, Generic, TypeVar
 
-from asgi_sync._context import Crossing, await_while_handling
+from asgi_sync._context import Crossing, await_while_handling, bring_back
 from asgi_sync._frames import BlockedCall
 from asgi_sync._lineage import LoopUse, loop_uses
 
@@ -71,6 +71,11 @@ class AsyncSide(Generic[_R]):
         self.context = copy_context()
         if at_end is not None:
             at_end(task)
+
+    def bring_back(self) -> None:
+        """Set in the waiting thread's context what the coroutine has set in its own."""
+        if self._crossing.has_changed:
+            bring_back(self.context)
 
     def fail(self, error: BaseException) -> None:
         self._error = error

@@ -15,7 +15,6 @@ from asgi_sync._asgiref_attributes import BlockedThreads
 from asgi_sync._async_side import AsyncSide
 from asgi_sync._blocking import LoopWatch, ThreadIsBlocked, wait_until_ended
 from asgi_sync._callables import describe, drop_coroutine_marker, warn_if_not_async
-from asgi_sync._context import bring_back
 from asgi_sync._driving import run_on_own_loop
 from asgi_sync._lineage import LoopUse, loop_uses
 from asgi_sync._own_loop import own_loop_in_force
@@ -72,7 +71,7 @@ class AsyncToSync(Generic[_P, _R]):
             if side is not None:
                 side.give_up(interrupt)
             raise
-        bring_back(side.context)
+        side.bring_back()
         try:
             return side.take_result()
         finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import operator
+import gc
 import sys
 from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable
@@ -30,11 +30,14 @@ class Crossing(Passage):
     trace of the bridge in it.
     """
 
-    __slots__ = ("_token",)
+    __slots__ = ("_token", "_variables", "has_changed")
 
     def __init__(self, loop: AbstractEventLoop | LoopUse | None) -> None:
         super().__init__(loop)
         self._token: Token[Record | None] | None = None
+        self._variables: object = None
+        # Whether any variable was set meanwhile. Known after `exit`.
+        self.has_changed = True
 
     @property
     def has_begun(self) -> bool:
@@ -45,9 +48,12 @@ class Crossing(Passage):
         """Place the code that is about to run below `record`."""
         self._token = innermost.set(record)
         self.arrive()
+        self._variables = _variables_here()
 
     def exit(self) -> None:
         """Undo `enter`, so that only what the code itself changed is left."""
+        self.has_changed = _variables_here() is not self._variables
+        self._variables = None
         self.leave()
         if self._token is not None:
             innermost.reset(self._token)
@@ -66,20 +72,23 @@ class Crossing(Passage):
             del func, args, kwargs
 
 
+def _variables_here() -> object:
+    """What stands for all variables of the current context and their values.
+
+    The same object says that none was set. A context keeps them in one immutable mapping,
+    and its copies share that; nothing shows it but the garbage collector. So a call need not
+    look at each variable, of which tracing agents set many.
+    """
+    found = gc.get_referents(copy_context())
+    # In another implementation of Python: a new object, which says nothing.
+    return found[0] if len(found) == 1 else object()
+
+
 def bring_back(context: Context) -> None:
     """Set the variables that were changed in `context` in the current one, too.
 
     Changed means another object: a value may have any notion of equality, or none.
     """
-    here = copy_context()
-    if (
-        len(here) == len(context)
-        and all(map(operator.is_, here.values(), context.values()))
-        and all(map(operator.is_, here, context))
-    ):
-        # Two contexts of the same origin have the same order. That spares a look-up for
-        # each variable, of which tracing agents set many.
-        return
     for variable, value in context.items():
         if variable.get(_MISSING) is not value:
             variable.set(value)

@@ -176,7 +176,8 @@ class SyncSide(Generic[_R]):
 
     def bring_back(self) -> None:
         """Set in the task's context what the function has set in a copy of it."""
-        bring_back(self.context)
+        if self._crossing.has_changed:
+            bring_back(self.context)
 
     def leave_alone(self) -> None:
         """Nobody takes the outcome: a result is dropped, an error is logged, once."""
