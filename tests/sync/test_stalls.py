@@ -238,4 +238,4 @@ class TestLeftAlone:
         await asyncio.gather(*(thread_of_sync_code() for _ in range(20)))
         while _stalls.stall_watch._is_watching:
             await asyncio.sleep(0)
-        assert not _stalls.stall_watch._waiting
+        assert not _stalls.stall_watch._watched

@@ -143,13 +143,17 @@ class AsyncSide(Generic[_R]):
             self.publish()
         else:
             # A task that is cancelled before its first step never comes to the end of its
-            # coroutine. The others have published there, without another turn of the loop,
-            # in which a task left behind could get its sync code served inside this call.
+            # coroutine. The others publish there, without another turn of the loop, in which
+            # a task left behind could get its sync code served inside this call.
             task.add_done_callback(self._publish_if_not_begun)
 
     async def _run_and_publish(self) -> None:
-        await self.run()
+        await self.run(self._need_no_callback)
         self.publish()
+
+    def _need_no_callback(self, task: asyncio.Task[None]) -> None:
+        # Or the loop would run it in a turn of its own.
+        task.remove_done_callback(self._publish_if_not_begun)
 
     def _publish_if_not_begun(self, task: asyncio.Task[None]) -> None:
         if not self._has_started:

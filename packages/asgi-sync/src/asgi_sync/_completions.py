@@ -33,16 +33,12 @@ class Mailbox:
     It does not keep the loop: the futures that are waited for do.
     """
 
-    __slots__ = ("_awake", "_loop", "_waiters")
+    __slots__ = ("_awake", "_waiters", "loop")
 
     def __init__(self, loop: AbstractEventLoop) -> None:
-        self._loop = weakref.ref(loop)
+        self.loop = weakref.ref(loop)
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._awake = False
-
-    def is_of(self, loop: AbstractEventLoop) -> bool:
-        """Whether it is that loop's, rather than one's of an earlier time."""
-        return self._loop() is loop
 
     def post(self, waiter: asyncio.Future[None]) -> None:
         """Have `waiter` done soon. Thread-safe; of no effect once the loop has closed."""
@@ -83,7 +79,7 @@ def mailbox_of(loop: AbstractEventLoop) -> Mailbox:
     wakes it for itself.
     """
     mailbox = _this_thread.mailbox
-    if mailbox is None or not mailbox.is_of(loop):
+    if mailbox is None or mailbox.loop() is not loop:
         mailbox = _this_thread.mailbox = Mailbox(loop)
     return mailbox
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from asyncio import AbstractEventLoop
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context, Token, copy_context
+from gc import get_referents
 from types import TracebackType
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
@@ -35,7 +35,7 @@ class Crossing(Passage):
     def __init__(self, loop: AbstractEventLoop | LoopUse | None) -> None:
         super().__init__(loop)
         self._token: Token[Record | None] | None = None
-        self._variables: object = None
+        self._variables: Sequence[object] = ()
         # Whether any variable was set meanwhile. Known after `exit`.
         self.has_changed = True
 
@@ -48,13 +48,21 @@ class Crossing(Passage):
         """Place the code that is about to run below `record`."""
         self._token = innermost.set(record)
         self.arrive()
-        self._variables = _variables_here()
+        self._variables = get_referents(copy_context())
 
     def exit(self) -> None:
-        """Undo `enter`, so that only what the code itself changed is left."""
-        self.has_changed = _variables_here() is not self._variables
-        self._variables = None
-        self.leave()
+        """Undo `enter`, so that only what the code itself changed is left.
+
+        A context keeps its variables in one immutable mapping, which its copies share, and
+        which nothing shows but the garbage collector. The same mapping says that none was
+        set. So a call need not look at each variable, of which tracing agents set many.
+        """
+        before, after = self._variables, get_referents(copy_context())
+        # Other implementations of Python may keep them otherwise, or show nothing.
+        self.has_changed = len(after) != 1 or after[0] is not before[0]
+        self._variables = ()
+        if self.has_changed or self.has_moved:
+            self.leave()
         if self._token is not None:
             innermost.reset(self._token)
 
@@ -70,18 +78,6 @@ class Crossing(Passage):
             self.exit()
             # An error's traceback holds this frame, and with it what it refers to.
             del func, args, kwargs
-
-
-def _variables_here() -> object:
-    """What stands for all variables of the current context and their values.
-
-    The same object says that none was set. A context keeps them in one immutable mapping,
-    and its copies share that; nothing shows it but the garbage collector. So a call need not
-    look at each variable, of which tracing agents set many.
-    """
-    found = gc.get_referents(copy_context())
-    # In another implementation of Python: a new object, which says nothing.
-    return found[0] if len(found) == 1 else object()
 
 
 def bring_back(context: Context) -> None:

@@ -89,22 +89,22 @@ class Record:
     def __init__(self, parent: Record | None, name: str) -> None:
         # Records that have ended are left out, here and above the parent, or the chain
         # above a task that starts its own successor would grow for ever.
-        self.parent = nearest_relevant(parent)
+        self.parent = parent and nearest_relevant(parent)
         if self.parent is not None:
             self.parent.parent = nearest_relevant(self.parent.parent)
         self.name = name
-        self._process = _lifecycle.current_process()
+        self._process = _lifecycle.this.process
         self._open = True
 
     @property
     def is_here(self) -> bool:
         """In this process: a forked child is inside of none of its parent's calls."""
-        return self._process is _lifecycle.current_process()
+        return self._process is _lifecycle.this.process
 
     @property
     def is_open(self) -> bool:
         """In flight, and in this process."""
-        return self._open and self._process is _lifecycle.current_process()
+        return self._open and self._process is _lifecycle.this.process
 
     @property
     def is_relevant(self) -> bool:

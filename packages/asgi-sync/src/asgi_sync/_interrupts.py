@@ -21,6 +21,7 @@ import threading
 from types import FrameType
 from typing import Any
 
+from asgi_sync import _lifecycle
 from asgi_sync._frames import BlockedCall, this_thread
 
 try:
@@ -34,7 +35,7 @@ except ImportError:  # another implementation of Python
 def have_interrupts_cancel() -> bool:
     """While this thread is in a call, have Ctrl-C cancel it; whether it may, and will."""
     if (
-        threading.get_ident() != threading.main_thread().ident
+        threading.get_ident() != _lifecycle.this.main_thread
         or _signals.getsignal(signal.SIGINT) is not signal.default_int_handler
     ):
         return False

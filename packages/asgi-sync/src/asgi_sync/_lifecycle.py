@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import threading
 from collections.abc import Callable
 
 
@@ -22,13 +23,18 @@ class Process:
     __slots__ = ()
 
 
-_current = Process()
+class _This:
+    """What there is one of in a process."""
+
+    def __init__(self) -> None:
+        # A forked child has its own.
+        self.process = Process()
+        self.main_thread = threading.main_thread().ident
+
+
+# Read at every call, so without another one: its attributes are set anew in a forked child.
+this = _This()
 _resets: list[Callable[[], None]] = []
-
-
-def current_process() -> Process:
-    """The identity of the process that calls; a forked child has its own."""
-    return _current
 
 
 def on_fork(reset: Callable[[], None]) -> None:
@@ -46,8 +52,7 @@ def on_exit(stop: Callable[[], None]) -> None:
 
 
 def _after_fork_in_child() -> None:
-    global _current
-    _current = Process()
+    this.__init__()  # type: ignore[misc]
     for reset in _resets:
         reset()
 

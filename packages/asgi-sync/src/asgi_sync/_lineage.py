@@ -111,6 +111,11 @@ class Passage:
         self._thread = _thread_identity.token
         self._loop = loop
 
+    @property
+    def has_moved(self) -> bool:
+        """Whether `arrive` has given the context another home."""
+        return self._home_here is not self._left_home
+
     def arrive(self) -> None:
         """Make this side the home of the context, if the near side was."""
         home = self._left_home = self._home_here = _home.get()

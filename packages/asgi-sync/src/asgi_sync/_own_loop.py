@@ -39,7 +39,7 @@ class OwnLoop:
         self._worker: Worker | None = None
         self._closing = False
         self._runner: asyncio.Runner | None = None
-        self._process = _lifecycle.current_process()
+        self._process = _lifecycle.this.process
         _all.add(self)
 
     def can_run(self, record: BlockedCall) -> bool:
@@ -76,7 +76,7 @@ class OwnLoop:
 
     @property
     def _is_usable(self) -> bool:
-        return not self._closing and self._process is _lifecycle.current_process()
+        return not self._closing and self._process is _lifecycle.this.process
 
     def _run(self, side: AsyncSide[Any], then_close: bool) -> None:
         try:

@@ -24,7 +24,7 @@ class SerialExecutor(JobExecutor):
     def __init__(self, name: str, limit: ThreadLimit | None = None) -> None:
         self._name = name
         self._limit = limit
-        self._lanes = {_lifecycle.current_process(): _Lane(name, limit)}
+        self._lanes = {_lifecycle.this.process: _Lane(name, limit)}
 
     def put(self, job: Job) -> Job | None:
         lane = self._lane()
@@ -65,6 +65,12 @@ class SerialExecutor(JobExecutor):
         worker = self._lane().worker
         return None if worker is None else worker.thread.ident
 
+    def waiting_jobs(self) -> list[Job]:
+        """The jobs that have not begun, oldest first."""
+        lane = self._lane()
+        with lane.lock:
+            return list(lane.waiting)
+
     def take_back(self, job: Job) -> bool:
         """Take a job that has not begun out of the queue; false if it is not there."""
         lane = self._lane()
@@ -78,7 +84,7 @@ class SerialExecutor(JobExecutor):
     def _lane(self) -> _Lane:
         # In a forked child the worker, and whoever held the lock, stayed behind in the
         # parent. One operation: threads of the child may come here at the same time.
-        process = _lifecycle.current_process()
+        process = _lifecycle.this.process
         lane = self._lanes.get(process)
         if lane is None:
             return self._lanes.setdefault(process, _Lane(self._name, self._limit))
@@ -86,7 +92,7 @@ class SerialExecutor(JobExecutor):
 
     def __del__(self) -> None:
         # Nobody can put anything any more; without this the thread would wait for ever.
-        lane = self._lanes.get(_lifecycle.current_process())
+        lane = self._lanes.get(_lifecycle.this.process)
         if lane is not None:
             lane.abandon()
 

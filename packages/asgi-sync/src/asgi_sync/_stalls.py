@@ -17,9 +17,9 @@ import asyncio
 import contextlib
 import threading
 import weakref
-from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import Executor
-from typing import Any
+from typing import Any, TypeAlias
 
 from asgi_sync import _lifecycle
 from asgi_sync._frames import SyncCall
@@ -28,6 +28,7 @@ from asgi_sync._serial_executor import SerialExecutor
 from asgi_sync._sync_side import SyncSide
 from asgi_sync._wait_graph import Queued, waits_for
 from asgi_sync._workers import workers
+from asgi_sync.current_thread_executor import CurrentThreadExecutor
 
 # How often calls that wait are looked at. A guess: soon enough for somebody who looks at a
 # program that stands still, and next to no work.
@@ -38,6 +39,9 @@ LOOK_SECONDS = 0.25
 LOOK_AT_MOST = 100
 
 
+_Watched: TypeAlias = "SerialExecutor | CurrentThreadExecutor"
+
+
 def submit(side: SyncSide[Any], executor: Executor, function: SyncCall | None) -> None:
     """Put a thread-sensitive call into `executor`, or where it can run instead.
 
@@ -45,17 +49,15 @@ def submit(side: SyncSide[Any], executor: Executor, function: SyncCall | None) -
     what the executor does.
     """
     running = side.put_into(executor)
-    if function is not None:
-        if function.waits_in is None:
-            stall_watch.add(side, executor, function)
-    elif running is not None and running is not side:
+    if running is None:
+        if function is not None and function.waits_in is None:
+            stall_watch.add(function.executor, function)
+    elif running is not side and isinstance(executor, SerialExecutor):
         occupant = _function_of(running)
-        if occupant is None or not isinstance(executor, SerialExecutor):
-            return
-        if _serves(occupant, side) and executor.take_back(side):
+        if occupant is not None and _serves(occupant, side) and executor.take_back(side):
             side.put_into(occupant.executor)
         else:
-            stall_watch.add(side, executor, None)
+            stall_watch.add(executor, None)
 
 
 def _serves(occupant: SyncCall, side: SyncSide[Any]) -> bool:
@@ -72,60 +74,6 @@ def _function_of(job: Job | None) -> SyncCall | None:
     return job.call if isinstance(job, SyncSide) and not job.has_ended else None
 
 
-class _Waiting:
-    """A call that waits for a thread which is busy."""
-
-    __slots__ = ("_executor", "_function", "_side", "_was_hopeless")
-
-    def __init__(
-        self, side: SyncSide[Any], executor: Executor, function: SyncCall | None
-    ) -> None:
-        # Weakly: nothing may refer to a call when it is over.
-        self._side = weakref.ref(side)
-        self._executor = executor
-        # The sync function that the call descends from and waits for, if it does.
-        self._function = function
-        self._was_hopeless = False
-
-    def still_waits(self) -> bool:
-        side = self._side()
-        return side is not None and not side.has_begun
-
-    def needs(self) -> tuple[int, asyncio.Future[None]] | None:
-        """The thread that it waits for, and what its task awaits; None if that is not known."""
-        side, occupant = self._side(), self._occupant()
-        if side is None or occupant is None or occupant.thread is None:
-            return None
-        return occupant.thread, side.waiter
-
-    def look(self, queued: Queued) -> None:
-        """See whether the thread waits for the call, and if so, do something about it."""
-        side, occupant = self._side(), self._occupant()
-        if side is None or occupant is None or occupant.thread is None:
-            return
-        if not waits_for(occupant.thread, side.waiter, queued=queued):
-            self._was_hopeless = False
-        elif occupant.waits_in is not None:
-            self._serve(side, occupant)
-        elif self._was_hopeless:
-            side.drop(RuntimeError(_explain(side.call, occupant)))
-        else:
-            # Once may be a moment between two states.
-            self._was_hopeless = True
-
-    def _occupant(self) -> SyncCall | None:
-        """The sync function that keeps the thread from running the call."""
-        if self._function is not None:
-            return self._function
-        executor = self._executor
-        return _function_of(executor.running) if isinstance(executor, SerialExecutor) else None
-
-    def _serve(self, side: SyncSide[Any], occupant: SyncCall) -> None:
-        if isinstance(self._executor, SerialExecutor) and self._executor.take_back(side):
-            with contextlib.suppress(RuntimeError):
-                occupant.executor.put(side)
-
-
 def _explain(call: SyncCall, occupant: SyncCall) -> str:
     return (
         "Single thread executor already being used, would deadlock:"
@@ -136,9 +84,9 @@ def _explain(call: SyncCall, occupant: SyncCall) -> str:
 
 
 class StallWatch:
-    """All calls that wait for a busy thread, and the worker that looks at them.
+    """The executors in which calls wait, and the worker that looks at them.
 
-    `_waiting` and `_is_watching` change under `_lock`.
+    `_watched` and `_is_watching` change under `_lock`.
     """
 
     def __init__(self) -> None:
@@ -147,14 +95,19 @@ class StallWatch:
     def start_afresh(self) -> None:
         """Forget all calls, as in a forked child."""
         self._lock = threading.RLock()
-        self._waiting: deque[_Waiting] = deque()
+        # With the function that keeps their thread busy, where that does not change.
+        self._watched: dict[_Watched, SyncCall | None] = {}
         self._is_watching = False
         self._stop = threading.Event()
+        # Calls that were found to wait for ever, once.
+        self._suspects: weakref.WeakSet[SyncSide[Any]] = weakref.WeakSet()
 
-    def add(self, side: SyncSide[Any], executor: Executor, function: SyncCall | None) -> None:
-        """Keep an eye on a call that has been put into `executor`, until it runs."""
+    def add(self, executor: _Watched, function: SyncCall | None) -> None:
+        """Keep an eye on what waits in `executor`, until nothing does."""
+        if executor in self._watched:
+            return
         with self._lock:
-            self._waiting.append(_Waiting(side, executor, function))
+            self._watched[executor] = function
             if self._is_watching:
                 return
             self._is_watching = True
@@ -173,17 +126,49 @@ class StallWatch:
 
     def _watch(self) -> None:
         while not self._stop.wait(LOOK_SECONDS):
+            waiting = list(self._take_waiting())
             with self._lock:
-                self._waiting = deque(one for one in self._waiting if one.still_waits())
-                if not self._waiting:
+                if not self._watched:
                     self._is_watching = False
                     return
-                oldest = list(self._waiting)[:LOOK_AT_MOST]
             queued: dict[int, list[asyncio.Future[None]]] = {}
-            for thread, waiter in filter(None, (one.needs() for one in oldest)):
-                queued.setdefault(thread, []).append(waiter)
-            for one in oldest:
-                one.look(queued)
+            for _, side, occupant in waiting:
+                if occupant.thread is not None:
+                    queued.setdefault(occupant.thread, []).append(side.waiter)
+            for executor, side, occupant in waiting:
+                self._look(executor, side, occupant, queued)
+
+    def _take_waiting(self) -> Iterator[tuple[_Watched, SyncSide[Any], SyncCall]]:
+        """The calls that wait, with what keeps their thread busy."""
+        for executor, function in list(self._watched.items()):
+            with self._lock:
+                # Before the look, so that a call that comes after it is not overlooked.
+                del self._watched[executor]
+                jobs = executor.waiting_jobs()
+                if jobs:
+                    self._watched[executor] = function
+            occupant = function
+            if isinstance(executor, SerialExecutor):
+                occupant = _function_of(executor.running)
+            for side in jobs[:LOOK_AT_MOST]:
+                if isinstance(side, SyncSide) and occupant is not None:
+                    yield executor, side, occupant
+
+    def _look(
+        self, executor: _Watched, side: SyncSide[Any], occupant: SyncCall, queued: Queued
+    ) -> None:
+        """See whether the thread waits for the call, and if so, do something about it."""
+        if occupant.thread is None or not waits_for(occupant.thread, side.waiter, queued=queued):
+            self._suspects.discard(side)
+        elif occupant.waits_in is not None:
+            if isinstance(executor, SerialExecutor) and executor.take_back(side):
+                with contextlib.suppress(RuntimeError):
+                    occupant.executor.put(side)
+        elif side in self._suspects:
+            side.drop(RuntimeError(_explain(side.call, occupant)))
+        else:
+            # Once may be a moment between two states.
+            self._suspects.add(side)
 
 
 stall_watch = StallWatch()

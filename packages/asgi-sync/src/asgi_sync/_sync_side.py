@@ -51,10 +51,10 @@ class SyncSide(Generic[_R]):
         "_orphan",
         "_result",
         "_turn",
-        "_waiter",
         "call",
         "context",
         "has_ended",
+        "waiter",
     )
 
     def __init__(
@@ -75,7 +75,8 @@ class SyncSide(Generic[_R]):
         self._crossing = Crossing(call.loop_use or loop)
         self._turn = threading.Lock()
         self._mailbox = mailbox_of(loop)
-        self._waiter: asyncio.Future[None] = self._make_waiter(loop)
+        # What the task awaits.
+        self.waiter: asyncio.Future[None] = self._make_waiter(loop)
         self.is_cancelled = False
         self._foreign: Future[None] | None = None
         self._orphan: threading.Lock | None = None
@@ -86,11 +87,6 @@ class SyncSide(Generic[_R]):
     def has_begun(self) -> bool:
         """Whether it runs, or ever did or will not: it does not wait any more."""
         return self._turn.locked()
-
-    @property
-    def waiter(self) -> asyncio.Future[None]:
-        """What the task awaits."""
-        return self._waiter
 
     def run(self) -> None:
         """Run the function in this thread, unless it was cancelled or dropped before."""
@@ -133,9 +129,9 @@ class SyncSide(Generic[_R]):
     async def wait_again(self) -> None:
         """Wait in the task until it has ended, after the waiter was cancelled."""
         # In this order: the thread says that it has ended first, and wakes this second.
-        self._waiter = self._make_waiter(self._waiter.get_loop())
+        self.waiter = self._make_waiter(self.waiter.get_loop())
         if not self.has_ended:
-            await self._waiter
+            await self.waiter
 
     def take_result(self) -> _R:
         """Return what the function returned, or raise what it raised."""
@@ -157,11 +153,7 @@ class SyncSide(Generic[_R]):
 
     def call_soon(self, callback: Callable[..., None], *args: Any) -> None:
         """Have the task's loop call `callback`, in a context of its own; on that loop."""
-        self._waiter.get_loop().call_soon(callback, *args, context=Context())
-
-    def submit_by(self, submit: Callable[..., None], *args: Any) -> None:
-        """Have `submit(self, *args)` put it into an executor; raises what that does."""
-        submit(self, *args)
+        self.waiter.get_loop().call_soon(callback, *args, context=Context())
 
     def put_into(self, executor: Executor) -> Job | None:
         """Have `executor` run it, soon; raises what the executor does.
@@ -214,7 +206,7 @@ class SyncSide(Generic[_R]):
         self.has_ended = True
         if self._orphan is not None:
             self._report_error(self._orphan)
-        self._mailbox.post(self._waiter)
+        self._mailbox.post(self.waiter)
 
     def _forget_call(self) -> None:
         # An error may be kept for long, and its traceback's frames refer to this.

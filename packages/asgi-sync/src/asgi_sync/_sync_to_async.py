@@ -109,7 +109,10 @@ class SyncToAsync(Generic[_P, _R]):
         # Nothing that this frame holds from here on refers to the arguments.
         del args, kwargs
         try:
-            side.submit_by(*submit)
+            if isinstance(side, SideInTaskContext):
+                side.when_suspended(*submit)
+            else:
+                submit[0](side, *submit[1:])
             try:
                 await side.waiter
             except asyncio.CancelledError:

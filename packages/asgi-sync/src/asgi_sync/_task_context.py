@@ -57,8 +57,8 @@ class SideInTaskContext(SyncSide[_R]):
 
     __slots__ = ("_copied",)
 
-    def submit_by(self, submit: Callable[..., None], *args: Any) -> None:
-        """Have `submit` called once the task has suspended."""
+    def when_suspended(self, submit: Callable[..., None], *args: Any) -> None:
+        """Call `submit(self, *args)` once the task has suspended."""
         self._copied = False
         self.call_soon(self._submit_now, asyncio.current_task(), submit, args)
 

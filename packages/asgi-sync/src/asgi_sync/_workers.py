@@ -67,7 +67,7 @@ class Worker:
         self._orders: queue.SimpleQueue[_Order] = queue.SimpleQueue()
         self._closing = threading.Lock()
         self._closed = False
-        self._process = _lifecycle.current_process()
+        self._process = _lifecycle.this.process
         self.thread = threading.Thread(target=self._run, name=_NAME_WHEN_IDLE, daemon=True)
 
     def put(self, job: Callable[[], None]) -> bool:
@@ -108,7 +108,7 @@ class Worker:
                 logger.exception("A worker thread's job failed")
             # Or the queue's wait would keep the job and all that it refers to.
             del order
-            if self._process is not _lifecycle.current_process():
+            if self._process is not _lifecycle.this.process:
                 # The job has forked, this is the child, and nobody has more jobs for it.
                 return
         self._workers.forget(self)

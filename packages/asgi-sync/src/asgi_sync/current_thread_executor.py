@@ -51,7 +51,7 @@ class CurrentThreadExecutor(JobExecutor):
     def __init__(self, old_executor: Executor | None = None) -> None:
         self._old_executor = old_executor
         self._thread = threading.get_ident()
-        self._process = _lifecycle.current_process()
+        self._process = _lifecycle.this.process
         self._closing = threading.Lock()
         self._closed = False
         # Whether a submitted call is on top of the owning thread's stack, rather than the
@@ -88,6 +88,11 @@ class CurrentThreadExecutor(JobExecutor):
         if not self._accept(job):
             raise RuntimeError("CurrentThreadExecutor already quit or is broken")
         return None
+
+    def waiting_jobs(self) -> list[Job]:
+        """The calls that have not begun, oldest first."""
+        with self._closing:
+            return list(self._jobs)
 
     def run_until_future(self, future: Future[Any]) -> None:
         """Run submitted calls in this thread until `future` is done, then close.
@@ -153,7 +158,7 @@ class CurrentThreadExecutor(JobExecutor):
             del fn, args, kwargs
 
     def _refuse_forked_child(self) -> None:
-        if self._process is not _lifecycle.current_process():
+        if self._process is not _lifecycle.this.process:
             raise RuntimeError(
                 "This process was forked while its thread waited in async_to_sync; the call it"
                 " waits for goes on in the parent process only."
@@ -198,7 +203,7 @@ class CurrentThreadExecutor(JobExecutor):
 
     def close(self, successor: Callable[[], Executor] | None = None) -> None:
         """Accept no more calls; `successor`, if given, makes what takes over."""
-        if self._process is not _lifecycle.current_process():
+        if self._process is not _lifecycle.this.process:
             # A forked child: the lock may be held by a thread that is not there.
             return
         with self._closing:
