@@ -15,6 +15,7 @@ from helpers.state_programs import FORKED_CHILD_SECONDS
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform cannot fork")
 
+
 @pytest.mark.parametrize("state", STATES)
 def test_children_use_everything_and_end_and_their_parent_goes_on(state: str) -> None:
     """One is forked by the thread that has come to the state, the other by another thread."""

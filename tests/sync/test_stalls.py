@@ -170,9 +170,7 @@ class TestRefused:
         def busy(other: int) -> int:
             both_run.wait()
             call = contexts[other].run(thread_of_sync_code)
-            return contexts[other].run(
-                asyncio.run_coroutine_threadsafe, call, loop
-            ).result()
+            return contexts[other].run(asyncio.run_coroutine_threadsafe, call, loop).result()
 
         async def request(other: int, entered: asyncio.Barrier) -> int:
             async with ThreadSensitiveContext():

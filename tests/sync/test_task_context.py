@@ -231,9 +231,7 @@ async def test_what_the_executor_raises_is_raised() -> None:
         def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
             raise LookupError("refused")
 
-    call = sync_to_async(
-        print, thread_sensitive=False, executor=Refuses(), abandon_on_cancel=False
-    )
+    call = sync_to_async(print, thread_sensitive=False, executor=Refuses(), abandon_on_cancel=False)
     with pytest.raises(LookupError, match="refused"):
         await call()
 

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from asgi_sync._frames import Record, innermost
-from asgi_sync._lineage import LoopUse, Passage
+from asgi_sync._lineage import LoopUse, Passage, settle_lineage
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -80,13 +80,73 @@ class Crossing(Passage):
             del func, args, kwargs
 
 
+class CopiedContext:
+    """A copy of the caller's context, for code that is placed below a record.
+
+    For callers without a lineage, which leave nothing to be done on the far side: `run` is
+    that of the context itself.
+    """
+
+    __slots__ = ("_context", "_variables", "run")
+
+    def __init__(self, record: Record) -> None:
+        self._context = context = copy_context()
+        self.run: Callable[..., Any] = context.run
+        context.run(innermost.set, record)
+        # See `Crossing.exit`.
+        self._variables = get_referents(context)
+
+    def bring_back(self) -> None:
+        """Set in the caller's context what was set in the copy."""
+        variables = get_referents(self._context)
+        if len(variables) != 1 or variables[0] is not self._variables[0]:
+            bring_back(self._context)
+            settle_lineage()
+
+
+class EnteredContext(Crossing):
+    """A context that belongs to others, or has a lineage: left as it was entered."""
+
+    __slots__ = ("_record", "context")
+
+    def __init__(
+        self, context: Context, record: Record, loop: AbstractEventLoop | LoopUse | None
+    ) -> None:
+        super().__init__(loop)
+        self.context = context
+        self._record = record
+
+    def run(self, func: Callable[..., _R], /, *args: Any, **kwargs: Any) -> _R:
+        """Call `func` in the context; RuntimeError if that is in use elsewhere."""
+        __traceback_hide__ = True
+        try:
+            # All in one `context.run`, which refuses before anything has been changed in it.
+            return self.context.run(self.call, self._record, func, *args, **kwargs)
+        except RuntimeError as error:
+            if self.has_begun:
+                raise
+            raise RuntimeError(
+                f"{self._record.name} cannot run in the context= that it was given, which is"
+                " already entered by another call; give each of them a copy of its own, made"
+                " with context.copy()"
+            ) from error
+        finally:
+            # An error's traceback holds this frame, and with it what it refers to.
+            del func, args, kwargs, self
+
+    def bring_back(self) -> None:
+        """Set in the caller's context what was set in this one."""
+        if self.has_changed:
+            bring_back(self.context)
+
+
 def bring_back(context: Context) -> None:
     """Set the variables that were changed in `context` in the current one, too.
 
     Changed means another object: a value may have any notion of equality, or none.
     """
     for variable, value in context.items():
-        if variable.get(_MISSING) is not value:
+        if variable.get(_MISSING) is not value and variable is not innermost:
             variable.set(value)
 
 

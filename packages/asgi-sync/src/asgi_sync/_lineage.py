@@ -98,6 +98,18 @@ def ensure_lineage() -> Lineage:
     return lineage
 
 
+def has_home() -> bool:
+    """Whether the current context has a home, here or elsewhere."""
+    return _home.get() is not None
+
+
+def settle_lineage() -> None:
+    """Make this place the home of a lineage that has begun on the far side of the bridge."""
+    home = _home.get()
+    if home is not None:
+        _home.set(_Home(home.lineage, _thread_identity.token, current_loop_use()))
+
+
 class Passage:
     """Moves the home of one context to the far side of the bridge and back.
 

@@ -43,7 +43,7 @@ _Watched: TypeAlias = "SerialExecutor | CurrentThreadExecutor"
 
 
 def submit(side: SyncSide[Any], executor: Executor, function: SyncCall | None) -> None:
-    """Put a thread-sensitive call into `executor`, or where it can run instead.
+    """Put a call into `executor`, or where it can run instead.
 
     `function` is the sync function whose thread it waits for, if it is known to. Raises
     what the executor does.

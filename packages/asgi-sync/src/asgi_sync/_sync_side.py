@@ -13,7 +13,7 @@ from contextvars import Context
 from typing import Any, Generic, TypeVar
 
 from asgi_sync._completions import mailbox_of
-from asgi_sync._context import Crossing, ExcInfo, bring_back
+from asgi_sync._context import CopiedContext, EnteredContext, ExcInfo
 from asgi_sync._frames import SyncCall, interrupt_waiting_call
 from asgi_sync._jobs import Job, JobExecutor, submit_job
 
@@ -41,12 +41,10 @@ class SyncSide(Generic[_R]):
     __slots__ = (
         "__weakref__",
         "_child",
-        "_crossing",
         "_error",
         "_exc_info",
         "_foreign",
         "_handler",
-        "is_cancelled",
         "_mailbox",
         "_orphan",
         "_result",
@@ -54,6 +52,7 @@ class SyncSide(Generic[_R]):
         "call",
         "context",
         "has_ended",
+        "is_cancelled",
         "waiter",
     )
 
@@ -61,7 +60,7 @@ class SyncSide(Generic[_R]):
         self,
         call: SyncCall,
         handler: Callable[..., _R],
-        context: Context,
+        context: CopiedContext | EnteredContext,
         child: Callable[[], _R],
     ) -> None:
         loop = call.loop
@@ -72,7 +71,6 @@ class SyncSide(Generic[_R]):
         self._handler: Callable[..., _R] | None = handler
         self._child: Callable[[], _R] | None = child
         self._exc_info: ExcInfo | None = sys.exc_info()
-        self._crossing = Crossing(call.loop_use or loop)
         self._turn = threading.Lock()
         self._mailbox = mailbox_of(loop)
         # What the task awaits.
@@ -97,7 +95,7 @@ class SyncSide(Generic[_R]):
             call.begin()
             assert self._handler is not None
             self._result = self._handler(
-                call.loop, self._exc_info, call, self._run_in_context, self._child
+                call.loop, self._exc_info, call, self.context.run, self._child
             )
         except BaseException as error:  # SystemExit and KeyboardInterrupt belong to the caller
             self._error = error
@@ -166,36 +164,12 @@ class SyncSide(Generic[_R]):
         self._foreign = submit_job(executor, self)
         return None
 
-    def bring_back(self) -> None:
-        """Set in the task's context what the function has set in a copy of it."""
-        if self._crossing.has_changed:
-            bring_back(self.context)
-
     def leave_alone(self) -> None:
         """Nobody takes the outcome: a result is dropped, an error is logged, once."""
         self._orphan = threading.Lock()
         # In this order: the thread says that it has ended first, and looks for this second.
         if self.has_ended:
             self._report_error(self._orphan)
-
-    def _run_in_context(self, func: Callable[..., _R], /, *args: Any, **kwargs: Any) -> _R:
-        """What `thread_handler` is given to call."""
-        __traceback_hide__ = True
-        try:
-            # All in one `context.run`, which refuses a context that is in use elsewhere
-            # before anything has been changed in it.
-            return self.context.run(self._crossing.call, self.call, func, *args, **kwargs)
-        except RuntimeError as error:
-            if self._crossing.has_begun:
-                raise
-            raise RuntimeError(
-                f"{self.call.name} cannot run in the context= that it was given, which is"
-                " already entered by another call; give each of them a copy of its own, made"
-                " with context.copy()"
-            ) from error
-        finally:
-            # An error's traceback holds this frame, and with it what it refers to.
-            del func, args, kwargs, self
 
     def _make_waiter(self, loop: AbstractEventLoop) -> asyncio.Future[None]:
         return loop.create_future()

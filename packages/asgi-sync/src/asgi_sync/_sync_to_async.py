@@ -22,12 +22,13 @@ from asgi_sync._callables import (
     require_sync_callable,
 )
 from asgi_sync._cancellation import give_up, give_up_nowait
-from asgi_sync._context import ExcInfo, call_while_handling
+from asgi_sync._context import CopiedContext, EnteredContext, ExcInfo, call_while_handling
 from asgi_sync._frames import Record, SensitiveScope, SyncCall, innermost
+from asgi_sync._lineage import has_home
 from asgi_sync._serial_executor import SerialExecutor
-from asgi_sync import _stalls
+from asgi_sync._stalls import submit
 from asgi_sync._sync_side import SyncSide
-from asgi_sync._task_context import SideInTaskContext, context_of_task
+from asgi_sync._task_context import SideInTaskContext, TaskContext, context_of_task
 from asgi_sync._thread_contexts import thread_sensitive_context
 from asgi_sync._thread_limits import context_limit
 
@@ -104,15 +105,22 @@ class SyncToAsync(Generic[_P, _R]):
         loop = asyncio.get_running_loop()
         start = innermost.get()
         call = SyncCall(start, self._name, loop, self._thread_sensitive)
-        submit = self._submit_for(call, start)
+        function: SyncCall | None = None
+        if self._thread_sensitive:
+            executor, because_of = route(start, loop, self._name)
+            if isinstance(because_of, SyncCall):
+                function = because_of
+        else:
+            executor = any_thread_executor if self._executor is None else self._executor
+        call.runs_on = executor
         side = self._sync_side(call, functools.partial(self.func, *args, **kwargs))
         # Nothing that this frame holds from here on refers to the arguments.
         del args, kwargs
         try:
             if isinstance(side, SideInTaskContext):
-                side.when_suspended(*submit)
+                side.when_suspended(submit, executor, function)
             else:
-                submit[0](side, *submit[1:])
+                submit(side, executor, function)
             try:
                 await side.waiter
             except asyncio.CancelledError:
@@ -122,7 +130,7 @@ class SyncToAsync(Generic[_P, _R]):
                 give_up_nowait(side)
                 raise
             if self.context is None:
-                side.bring_back()
+                side.context.bring_back()
             return side.take_result()
         finally:
             # The traceback of a raised error holds this frame.
@@ -182,28 +190,24 @@ class SyncToAsync(Generic[_P, _R]):
         """
         __traceback_hide__ = True
         try:
+            if exc_info[1] is None:
+                return func(*args, **kwargs)
             return call_while_handling(exc_info[1], func, *args, **kwargs)
         finally:
             # The function may raise the handled error, whose traceback holds this frame.
             del exc_info, args, kwargs
 
     def _sync_side(self, call: SyncCall, child: Callable[[], _R]) -> SyncSide[_R]:
+        here = call.loop_use or call.loop
         if self.context is not None:
-            return SyncSide(call, self.thread_handler, self.context, child)
-        if not self._abandon_on_cancel:
-            context = context_of_task()
-            if context is not None:
-                return SideInTaskContext(call, self.thread_handler, context, child)
-        return SyncSide(call, self.thread_handler, contextvars.copy_context(), child)
-
-    def _submit_for(self, call: SyncCall, start: Record | None) -> tuple[Any, ...]:
-        """What puts the call into its executor, and with which arguments."""
-        if not call.thread_sensitive:
-            call.runs_on = any_thread_executor if self._executor is None else self._executor
-            return SyncSide.put_into, call.runs_on
-        executor, because_of = route(start, call.loop, call.name)
-        call.runs_on = executor
-        return _stalls.submit, executor, because_of if isinstance(because_of, SyncCall) else None
+            context: CopiedContext | EnteredContext = EnteredContext(self.context, call, here)
+        elif not self._abandon_on_cancel and (own := context_of_task()) is not None:
+            return SideInTaskContext(call, self.thread_handler, TaskContext(own, call), child)
+        elif has_home():
+            context = EnteredContext(contextvars.copy_context(), call, here)
+        else:
+            context = CopiedContext(call)
+        return SyncSide(call, self.thread_handler, context, child)
 
 
 def route(

@@ -24,7 +24,8 @@ from collections.abc import Callable
 from contextvars import Context, ContextVar
 from typing import Any, TypeVar
 
-from asgi_sync._frames import cancel_inner
+from asgi_sync._context import EnteredContext
+from asgi_sync._frames import SyncCall, cancel_inner
 from asgi_sync._sync_side import SyncSide
 
 _R = TypeVar("_R")
@@ -49,31 +50,54 @@ def context_of_task() -> Context | None:
     return context if is_own else None
 
 
+class TaskContext(EnteredContext):
+    """The context of a task, or a copy of it where it is shared."""
+
+    __slots__ = ("_is_copy",)
+
+    def __init__(self, context: Context, record: SyncCall) -> None:
+        super().__init__(context, record, record.loop_use or record.loop)
+        self._is_copy = False
+
+    def copy_if_shared(self, task: asyncio.Task[Any]) -> None:
+        """Make it a copy, from now on, if another task of the loop has the same context."""
+        if _is_shared(self.context, task):
+            self.context = self.context.copy()
+            self._is_copy = True
+
+    def bring_back(self) -> None:
+        if self._is_copy:
+            super().bring_back()
+
+
 class SideInTaskContext(SyncSide[_R]):
     """The sync side of a call whose function runs in the context of the task.
 
     See the top of the file; the states are those of `SyncSide`.
     """
 
-    __slots__ = ("_copied",)
+    __slots__ = ("_task_context",)
+
+    def __init__(
+        self,
+        call: SyncCall,
+        handler: Callable[..., _R],
+        context: TaskContext,
+        child: Callable[[], _R],
+    ) -> None:
+        super().__init__(call, handler, context, child)
+        self._task_context = context
 
     def when_suspended(self, submit: Callable[..., None], *args: Any) -> None:
         """Call `submit(self, *args)` once the task has suspended."""
-        self._copied = False
         self.call_soon(self._submit_now, asyncio.current_task(), submit, args)
-
-    def bring_back(self) -> None:
-        if self._copied:
-            super().bring_back()
 
     def _submit_now(
         self, task: asyncio.Task[Any], submit: Callable[..., None], args: tuple[Any, ...]
     ) -> None:
         if self.is_cancelled:
             return
-        if _is_shared(self.context, task):
-            self._copied = True
-            self.context = self.context.copy()
+        self._task_context.copy_if_shared(task)
         try:
             submit(self, *args)
         except BaseException as error:

@@ -60,9 +60,7 @@ Node: TypeAlias = "AnyFuture | Thread"
 Queued: TypeAlias = Mapping[int, Sequence["asyncio.Future[Any]"]]
 
 
-def waits_for(
-    thread: int, future: asyncio.Future[Any], *, queued: Queued | None = None
-) -> bool:
+def waits_for(thread: int, future: asyncio.Future[Any], *, queued: Queued | None = None) -> bool:
     """Whether a thread waits, maybe by way of others, for a task or future.
 
     `queued` has what is awaited by the tasks whose calls are queued for a thread, by that.
