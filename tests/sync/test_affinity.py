@@ -5,15 +5,27 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
-from asgi_sync._affinity import Place, choose, loop_drivers
+from asgi_sync._affinity import Decision, Place, loop_drivers
+from asgi_sync._affinity import choose as choose_one
 from asgi_sync._frames import BlockedCall, Record, SensitiveScope, SyncCall
 from asgi_sync._serial_executor import SerialExecutor
 
 THIS_THREAD, ANOTHER_THREAD = threading.get_ident(), -1
+
+
+class Chosen(NamedTuple):
+    place: Place
+    executor: Any
+    because_of: Any
+
+
+def choose(*args: Any) -> Chosen:
+    decision: Decision = choose_one(*args)
+    return Chosen(decision.place, decision.executor, decision.because_of)
 
 
 @pytest.fixture

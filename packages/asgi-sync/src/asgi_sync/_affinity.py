@@ -35,7 +35,6 @@ import enum
 import threading
 from asyncio import AbstractEventLoop
 from concurrent.futures import Executor
-from typing import NamedTuple
 
 from asgi_sync._frames import BlockedCall, Record, SensitiveScope, SyncCall
 
@@ -50,12 +49,17 @@ class Place(enum.Enum):
     SHARED = "the one shared thread"
 
 
-class Decision(NamedTuple):
+class Decision:
     """Where a call runs; `executor` is None where it is still to be found or made."""
 
-    place: Place
-    executor: Executor | None = None
-    because_of: Record | None = None
+    __slots__ = ("because_of", "executor", "place")
+
+    def __init__(
+        self, place: Place, executor: Executor | None = None, because_of: Record | None = None
+    ) -> None:
+        self.place = place
+        self.executor = executor
+        self.because_of = because_of
 
 
 # The calls that drive an event loop of their own, by that loop. Set by the thread that

@@ -5,14 +5,25 @@ from __future__ import annotations
 import asyncio
 from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable
-from contextvars import Context, copy_context
-from typing import Any, Generic, TypeVar
+from contextvars import Context, ContextVar, copy_context
+from typing import Any, Generic, Protocol, TypeVar
 
 from asgi_sync._context import Crossing, await_while_handling, bring_back
 from asgi_sync._frames import BlockedCall
 from asgi_sync._lineage import LoopUse, loop_uses
 
 _R = TypeVar("_R")
+
+
+class OwnsLoop(Protocol):
+    """An `AsyncSingleThreadContext`'s event loop, which runs calls one after the other."""
+
+    def can_run(self, record: BlockedCall) -> bool: ...
+    def run(self, side: AsyncSide[Any], *, then_close: bool) -> bool: ...
+
+
+# That of the context in force.
+own_loop_in_force: ContextVar[OwnsLoop | None] = ContextVar("asgi_sync.own_loop", default=None)
 
 
 class AsyncSide(Generic[_R]):

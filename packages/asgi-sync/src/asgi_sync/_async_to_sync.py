@@ -12,12 +12,11 @@ from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Self, TypeVar
 
 from asgi_sync._affinity import loop_drivers
 from asgi_sync._asgiref_attributes import BlockedThreads
-from asgi_sync._async_side import AsyncSide
+from asgi_sync._async_side import AsyncSide, own_loop_in_force
 from asgi_sync._blocking import LoopWatch, ThreadIsBlocked, wait_until_ended
 from asgi_sync._callables import describe, drop_coroutine_marker, warn_if_not_async
 from asgi_sync._driving import run_on_own_loop
 from asgi_sync._lineage import LoopUse, loop_uses
-from asgi_sync._own_loop import own_loop_in_force
 from asgi_sync._sync_to_async import sensitive_executor
 
 __all__ = ["AsyncToSync", "async_to_sync"]

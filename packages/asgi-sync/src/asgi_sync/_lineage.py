@@ -24,7 +24,6 @@ import asyncio
 import threading
 from asyncio import AbstractEventLoop
 from contextvars import ContextVar
-from typing import NamedTuple
 
 __all__ = ["Lineage", "LoopUse", "current_lineage", "current_loop_use", "ensure_lineage"]
 
@@ -48,10 +47,16 @@ class LoopUse:
     __slots__ = ("__weakref__",)
 
 
-class _Home(NamedTuple):
-    lineage: Lineage
-    thread: object
-    loop: object
+class _Home:
+    """Where a context belongs."""
+
+    # Not a named tuple, which takes as long to make as this module does.
+    __slots__ = ("lineage", "loop", "thread")
+
+    def __init__(self, lineage: Lineage, thread: object, loop: object) -> None:
+        self.lineage = lineage
+        self.thread = thread
+        self.loop = loop
 
     def is_at(self, thread: object, loop: object) -> bool:
         return self.thread is thread or (loop is not None and self.loop is loop)

@@ -7,7 +7,6 @@ import functools
 import gc
 import threading
 import weakref
-from contextvars import ContextVar
 from typing import Any
 
 from asgi_sync import _lifecycle
@@ -19,9 +18,6 @@ from asgi_sync._workers import Worker, workers
 # In a forked child: the loops of the parent, which are neither used nor closed there.
 _of_parents: list[object] = []
 _all: weakref.WeakSet[OwnLoop] = weakref.WeakSet()
-
-# That of the context in force.
-own_loop_in_force: ContextVar[OwnLoop | None] = ContextVar("asgi_sync.own_loop", default=None)
 
 
 class OwnLoop:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from types import TracebackType
 
-from asgi_sync._async_side import AsyncSide
+from asgi_sync._async_side import AsyncSide, own_loop_in_force
 from asgi_sync._blocking import ThreadIsBlocked, wait_until_ended
-from asgi_sync._own_loop import OwnLoop, own_loop_in_force
+from asgi_sync._own_loop import OwnLoop
 from asgi_sync._sync_to_async import sensitive_executor
 
 __all__ = ["AsyncSingleThreadContext"]

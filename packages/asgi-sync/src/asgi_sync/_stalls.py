@@ -26,7 +26,6 @@ from asgi_sync._frames import SyncCall
 from asgi_sync._jobs import Job
 from asgi_sync._serial_executor import SerialExecutor
 from asgi_sync._sync_side import SyncSide
-from asgi_sync._wait_graph import Queued, waits_for
 from asgi_sync._workers import workers
 from asgi_sync.current_thread_executor import CurrentThreadExecutor
 
@@ -64,6 +63,8 @@ def _serves(occupant: SyncCall, side: SyncSide[Any]) -> bool:
     """Whether a function is blocked in `async_to_sync` and waits for the task of `side`."""
     if occupant.waits_in is None or occupant.thread is None:
         return False
+    from asgi_sync._wait_graph import waits_for
+
     # The task has not come to await the waiter, or else it is not running.
     task = asyncio.current_task() or side.waiter
     return waits_for(occupant.thread, task)
@@ -155,9 +156,12 @@ class StallWatch:
                     yield executor, side, occupant
 
     def _look(
-        self, executor: _Watched, side: SyncSide[Any], occupant: SyncCall, queued: Queued
+        self, executor: _Watched, side: SyncSide[Any], occupant: SyncCall, queued: dict[int, list[asyncio.Future[None]]]
     ) -> None:
         """See whether the thread waits for the call, and if so, do something about it."""
+        # Few programs ever need it.
+        from asgi_sync._wait_graph import waits_for
+
         if occupant.thread is None or not waits_for(occupant.thread, side.waiter, queued=queued):
             self._suspects.discard(side)
         elif occupant.waits_in is not None:

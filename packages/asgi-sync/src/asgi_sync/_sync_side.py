@@ -153,6 +153,10 @@ class SyncSide(Generic[_R]):
         """Have the task's loop call `callback`, in a context of its own; on that loop."""
         self.waiter.get_loop().call_soon(callback, *args, context=Context())
 
+    def submit_by(self, submit: Callable[..., None], *args: Any) -> None:
+        """Have `submit(self, *args)` put it into an executor; raises what that does."""
+        submit(self, *args)
+
     def put_into(self, executor: Executor) -> Job | None:
         """Have `executor` run it, soon; raises what the executor does.
 

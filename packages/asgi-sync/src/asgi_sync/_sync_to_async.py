@@ -28,7 +28,6 @@ from asgi_sync._lineage import has_home
 from asgi_sync._serial_executor import SerialExecutor
 from asgi_sync._stalls import submit
 from asgi_sync._sync_side import SyncSide
-from asgi_sync._task_context import SideInTaskContext, TaskContext, context_of_task
 from asgi_sync._thread_contexts import thread_sensitive_context
 from asgi_sync._thread_limits import context_limit
 
@@ -117,10 +116,7 @@ class SyncToAsync(Generic[_P, _R]):
         # Nothing that this frame holds from here on refers to the arguments.
         del args, kwargs
         try:
-            if isinstance(side, SideInTaskContext):
-                side.when_suspended(submit, executor, function)
-            else:
-                submit(side, executor, function)
+            side.submit_by(submit, executor, function)
             try:
                 await side.waiter
             except asyncio.CancelledError:
@@ -201,8 +197,11 @@ class SyncToAsync(Generic[_P, _R]):
         here = call.loop_use or call.loop
         if self.context is not None:
             context: CopiedContext | EnteredContext = EnteredContext(self.context, call, here)
-        elif not self._abandon_on_cancel and (own := context_of_task()) is not None:
-            return SideInTaskContext(call, self.thread_handler, TaskContext(own, call), child)
+        elif not self._abandon_on_cancel:
+            # Few programs ever need it.
+            from asgi_sync._task_context import side_in_task_context
+
+            return side_in_task_context(call, self.thread_handler, child)
         elif has_home():
             context = EnteredContext(contextvars.copy_context(), call, here)
         else:

@@ -21,7 +21,7 @@ import asyncio
 import sys
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
-from contextvars import Context, ContextVar
+from contextvars import Context, ContextVar, copy_context
 from typing import Any, TypeVar
 
 from asgi_sync._context import EnteredContext
@@ -37,7 +37,18 @@ _probe: ContextVar[object] = ContextVar("asgi_sync.probe")
 _REFERENCES_WHEN_SOLE = 5
 
 
-def context_of_task() -> Context | None:
+def side_in_task_context(
+    call: SyncCall, handler: Callable[..., _R], child: Callable[[], _R]
+) -> SyncSide[_R]:
+    """The sync side of a call in the running task, in the task's context if that is possible."""
+    context = _context_of_task()
+    if context is not None:
+        return SideInTaskContext(call, handler, TaskContext(context, call), child)
+    copied = EnteredContext(copy_context(), call, call.loop_use or call.loop)
+    return SyncSide(call, handler, copied, child)
+
+
+def _context_of_task() -> Context | None:
     """The context of the running task, if that is known and the one this code runs in."""
     task = asyncio.current_task()
     if sys.version_info < (3, 12) or not hasattr(task, "get_context"):
@@ -88,7 +99,7 @@ class SideInTaskContext(SyncSide[_R]):
         super().__init__(call, handler, context, child)
         self._task_context = context
 
-    def when_suspended(self, submit: Callable[..., None], *args: Any) -> None:
+    def submit_by(self, submit: Callable[..., None], *args: Any) -> None:
         """Call `submit(self, *args)` once the task has suspended."""
         self.call_soon(self._submit_now, asyncio.current_task(), submit, args)
 
