@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, Generic, Protocol, TypeVar
 
-from asgi_sync._context import Crossing, await_while_handling, bring_back
+from asgi_sync._context import CopiedContext, await_while_handling
 from asgi_sync._frames import BlockedCall
-from asgi_sync._lineage import LoopUse, loop_uses
+from asgi_sync._lineage import LoopUse, Passage, has_home, loop_uses
 
 _R = TypeVar("_R")
 
@@ -37,13 +37,18 @@ class AsyncSide(Generic[_R]):
         self, record: BlockedCall, awaitable: Awaitable[_R], error: BaseException | None
     ) -> None:
         self.record = record
-        self.context: Context = copy_context()
+        self._copied = CopiedContext(record)
+        self._passage = Passage(None) if has_home() else None
         self._awaitable = awaitable
         self._handled_error = error
-        self._crossing = Crossing(None)
         self._has_started = False
         self._error: BaseException | None = None
         self._result: Any = None
+
+    @property
+    def context(self) -> Context:
+        """The context to run it in."""
+        return self._copied.context
 
     @property
     def handles_error(self) -> bool:
@@ -60,12 +65,16 @@ class AsyncSide(Generic[_R]):
         handle = self.record.cancel_handle
         task = asyncio.current_task()
         assert task is not None
-        self._crossing.enter(self.record)
+        if self._passage is not None:
+            self._passage.arrive()
         try:
             if not handle.attach(task):
                 self.discard()
                 raise asyncio.CancelledError
-            self._result = await await_while_handling(self._handled_error, self._awaitable)
+            if self._handled_error is None:
+                self._result = await self._awaitable
+            else:
+                self._result = await await_while_handling(self._handled_error, self._awaitable)
         except GeneratorExit:
             # The coroutine is collected, with its loop gone: in a context, and maybe a
             # thread, that have nothing to do with it.
@@ -77,16 +86,16 @@ class AsyncSide(Generic[_R]):
             # KeyboardInterrupt and SystemExit are for the waiting thread, not for the loop.
             self.fail(error)
         handle.detach()
-        self._crossing.exit()
+        if self._passage is not None:
+            self._passage.leave()
         # A task factory may have given the task a context of its own.
-        self.context = copy_context()
+        self._copied.context = copy_context()
         if at_end is not None:
             at_end(task)
 
     def bring_back(self) -> None:
         """Set in the waiting thread's context what the coroutine has set in its own."""
-        if self._crossing.has_changed:
-            bring_back(self.context)
+        self._copied.bring_back()
 
     def fail(self, error: BaseException) -> None:
         self._error = error

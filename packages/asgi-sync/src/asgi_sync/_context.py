@@ -51,14 +51,9 @@ class Crossing(Passage):
         self._variables = get_referents(copy_context())
 
     def exit(self) -> None:
-        """Undo `enter`, so that only what the code itself changed is left.
-
-        A context keeps its variables in one immutable mapping, which its copies share, and
-        which nothing shows but the garbage collector. The same mapping says that none was
-        set. So a call need not look at each variable, of which tracing agents set many.
-        """
+        """Undo `enter`, so that only what the code itself changed is left."""
         before, after = self._variables, get_referents(copy_context())
-        # Other implementations of Python may keep them otherwise, or show nothing.
+        # See `CopiedContext`.
         self.has_changed = len(after) != 1 or after[0] is not before[0]
         self._variables = ()
         if self.has_changed or self.has_moved:
@@ -83,24 +78,27 @@ class Crossing(Passage):
 class CopiedContext:
     """A copy of the caller's context, for code that is placed below a record.
 
-    For callers without a lineage, which leave nothing to be done on the far side: `run` is
+    Where the caller has no lineage there is nothing to be done on the far side: `run` is
     that of the context itself.
     """
 
-    __slots__ = ("_context", "_variables", "run")
+    __slots__ = ("_variables", "context", "run")
 
     def __init__(self, record: Record) -> None:
-        self._context = context = copy_context()
+        self.context = context = copy_context()
         self.run: Callable[..., Any] = context.run
         context.run(innermost.set, record)
-        # See `Crossing.exit`.
+        # A context keeps its variables in one immutable mapping, which its copies share, and
+        # which nothing shows but the garbage collector. The same mapping says that none was
+        # set. So a call need not look at each, of which tracing agents set many.
         self._variables = get_referents(context)
 
     def bring_back(self) -> None:
         """Set in the caller's context what was set in the copy."""
-        variables = get_referents(self._context)
+        variables = get_referents(self.context)
+        # Other implementations of Python may keep them otherwise, or show nothing.
         if len(variables) != 1 or variables[0] is not self._variables[0]:
-            bring_back(self._context)
+            bring_back(self.context)
             settle_lineage()
 
 

@@ -191,15 +191,12 @@ class Drive:
 
     def _run_in_place(self) -> None:
         self._asked_to_serve = False
-        if not self._may_serve:
-            self._run_loop_here()
-        elif not self._record.drive(self._run_loop_here, self.request_service):
-            self._asked_to_serve = True
-
-    def _run_loop_here(self) -> None:
         self._record.runs_loop = True
         try:
-            self._loop.run_forever()
+            if not self._may_serve:
+                self._loop.run_forever()
+            elif not self._record.drive(self._loop.run_forever, self.request_service):
+                self._asked_to_serve = True
         finally:
             self._record.runs_loop = False
 

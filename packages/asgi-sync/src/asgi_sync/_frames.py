@@ -70,6 +70,8 @@ class Ending:
         callback(self)
 
     def set(self) -> None:
+        if self._done:
+            return
         with self._lock:
             self._done = True
             callbacks, self._callbacks = self._callbacks, []

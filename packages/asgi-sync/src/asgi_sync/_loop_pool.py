@@ -25,7 +25,6 @@ import sys
 from asyncio import AbstractEventLoop
 from collections import deque
 from collections.abc import Collection
-from contextlib import suppress
 from typing import Any
 
 from asgi_sync import _lifecycle
@@ -109,12 +108,14 @@ class LoopPool:
 
     def take(self) -> PooledLoop:
         """A loop as new, made by the event loop policy in force; raises what making one does."""
-        # One operation: a look before it could find a loop that is gone after it.
-        with suppress(IndexError):
+        try:
+            # One operation: a look before it could find a loop that is gone after it.
             pooled = self._idle.pop()
-            if pooled.may_be_taken:
-                return pooled
-            pooled.loop.close()
+        except IndexError:
+            return PooledLoop()
+        if pooled.may_be_taken:
+            return pooled
+        pooled.loop.close()
         return PooledLoop()
 
     def give_back(self, pooled: PooledLoop, *, as_new: bool) -> None:
