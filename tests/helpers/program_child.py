@@ -21,11 +21,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asgi_sync import sync_to_async
+from asgi_sync import _stalls, sync_to_async
 from helpers.program_interpreter import Interpreter
 from helpers.program_recorder import Recorder
 from helpers.program_records import Observed, describe_error
 from helpers.programs import Program
+
+# Calls that can never run are found sooner than in a real program.
+_stalls.LOOK_SECONDS = 0.01
 
 # What is logged comes at once, or never: how long is waited for what must be logged.
 LOG_SECONDS = 5

@@ -151,7 +151,7 @@ class AsyncSide(Generic[_R]):
             self.fail(RuntimeError(f"The event loop of {self.record.name} is not run any more."))
             self.publish()
             return
-        coroutine = self._run_and_publish()
+        coroutine = self.run(self._end_on_loop_of_another)
         try:
             # Event loops refer to tasks weakly: until its first step the task is kept by
             # the call of that step, which is scheduled, and then by the cancel handle.
@@ -167,13 +167,10 @@ class AsyncSide(Generic[_R]):
             # a task left behind could get its sync code served inside this call.
             task.add_done_callback(self._publish_if_not_begun)
 
-    async def _run_and_publish(self) -> None:
-        await self.run(self._need_no_callback)
-        self.publish()
-
-    def _need_no_callback(self, task: asyncio.Task[None]) -> None:
-        # Or the loop would run it in a turn of its own.
+    def _end_on_loop_of_another(self, task: asyncio.Task[None]) -> None:
+        # The callback is not needed, and the loop would run it in a turn of its own.
         task.remove_done_callback(self._publish_if_not_begun)
+        self.publish()
 
     def _publish_if_not_begun(self, task: asyncio.Task[None]) -> None:
         if not self._has_started:

@@ -20,7 +20,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from asgi_sync._completions import post_when_done
+from asgi_sync._completions import Waiter, post_when_done
 from asgi_sync._frames import SyncCall, cancel_inner, chain, record_here
 from asgi_sync._sync_side import SyncSide
 
@@ -52,7 +52,7 @@ async def _until_inner_ended(call: SyncCall) -> None:
     while inner is not None and not inner.done():
         # If the loop closes meanwhile, this can never go on. An error of the call is
         # reported when its coroutine is closed.
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiter = Waiter(asyncio.get_running_loop())
         post_when_done(inner, waiter)
         try:
             await waiter

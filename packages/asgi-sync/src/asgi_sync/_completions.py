@@ -24,24 +24,76 @@ import threading
 import weakref
 from asyncio import AbstractEventLoop
 from collections import deque
+from collections.abc import Callable
+from contextvars import Context
 from typing import Any
 
 
-class Mailbox:
-    """Futures of one event loop that other threads want to be done.
+class Waiter(asyncio.Future[None]):
+    """A future that one task awaits. Delivered, it wakes the task there and then.
 
-    It does not keep the loop: the futures that are waited for do.
+    Another future has the loop call the task's callback in its next turn. That costs as much
+    again as finding out that the future is done.
+    """
+
+    __slots__ = ("_context", "callback")
+
+    def __init__(self, loop: AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        # The first one; a future shows its others in the same way.
+        self.callback: Callable[[Any], object] | None = None
+        self._context: Context | None = None
+
+    def add_done_callback(
+        self, fn: Callable[[Any], object], /, *, context: Context | None = None
+    ) -> None:
+        """As that of a future; the first one is called at once when it is delivered."""
+        if context is None or self._context is not None or self.done():
+            super().add_done_callback(fn, context=context)
+        else:
+            self.callback, self._context = fn, context
+
+    def remove_done_callback(self, fn: Callable[[Any], object], /) -> int:
+        """As that of a future."""
+        if self.callback != fn:
+            return super().remove_done_callback(fn)
+        self.callback = None
+        return 1 + super().remove_done_callback(fn)
+
+    def cancel(self, msg: Any = None) -> bool:
+        """As that of a future."""
+        if not super().cancel(msg):
+            return False
+        callback, self.callback = self.callback, None
+        if callback is not None:
+            self.get_loop().call_soon(callback, self, context=self._context)
+        return True
+
+    def deliver(self) -> None:
+        """It is done: have the task go on. On the loop, in no task; raises what escapes it."""
+        if self.done():
+            return
+        self.set_result(None)
+        callback, self.callback = self.callback, None
+        if callback is not None and self._context is not None:
+            self._context.run(callback, self)
+
+
+class Mailbox:
+    """Waiters of one event loop that other threads want to be delivered.
+
+    It does not keep the loop: the waiters do.
     """
 
     __slots__ = ("_awake", "_waiters", "loop")
 
     def __init__(self, loop: AbstractEventLoop) -> None:
         self.loop = weakref.ref(loop)
-        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._waiters: deque[Waiter] = deque()
         self._awake = False
 
-    def post(self, waiter: asyncio.Future[None]) -> None:
-        """Have `waiter` done soon. Thread-safe; of no effect once the loop has closed."""
+    def post(self, waiter: Waiter) -> None:
+        """Have `waiter` delivered soon. Thread-safe; of no effect once the loop has closed."""
         self._waiters.append(waiter)
         if self._awake:
             return
@@ -61,8 +113,12 @@ class Mailbox:
         # What comes from here on has its own wake-up, so busy threads cannot keep the loop.
         for _ in range(len(self._waiters)):
             waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
+            try:
+                waiter.deliver()
+            except BaseException:
+                # SystemExit in a task, say, ends this turn. The others have a next one.
+                waiter.get_loop().call_soon(self._deliver)
+                raise
 
 
 class _ThisThread(threading.local):
@@ -84,7 +140,7 @@ def mailbox_of(loop: AbstractEventLoop) -> Mailbox:
     return mailbox
 
 
-def post_when_done(future: Any, waiter: asyncio.Future[None]) -> None:
+def post_when_done(future: Any, waiter: Waiter) -> None:
     """Have `waiter`, of the loop running here, done once `future` is, in whatever thread."""
     mailbox = mailbox_of(waiter.get_loop())
     future.add_done_callback(lambda _: mailbox.post(waiter))

@@ -7,7 +7,7 @@ was started in an empty context. Where it waits by other means, the call ends wi
 that names both sides.
 
 A call may begin to be waited for after it was made. So calls that queue behind another
-are looked at twice a second, by a worker thread that is there while any are. A timer of
+are looked at several times a second, by a worker thread that is there while any are. A timer of
 their event loop would do, too, but could not be taken back without a trace.
 """
 
@@ -31,7 +31,7 @@ from asgi_sync.current_thread_executor import CurrentThreadExecutor
 
 # How often calls that wait are looked at. A guess: soon enough for somebody who looks at a
 # program that stands still, and next to no work.
-LOOK_SECONDS = 0.25
+LOOK_SECONDS = 0.1
 
 # How many are looked at in one go, oldest first. Each takes some microseconds for each
 # thread; behind the one that stands still all others do, too.

@@ -12,7 +12,7 @@ from concurrent.futures import Executor, Future
 from contextvars import Context
 from typing import Any, Generic, TypeVar
 
-from asgi_sync._completions import mailbox_of
+from asgi_sync._completions import Waiter, mailbox_of
 from asgi_sync._context import CopiedContext, EnteredContext, ExcInfo
 from asgi_sync._frames import SyncCall, interrupt_waiting_call
 from asgi_sync._jobs import Job, JobExecutor, submit_job
@@ -74,7 +74,7 @@ class SyncSide(Generic[_R]):
         self._turn = threading.Lock()
         self._mailbox = mailbox_of(loop)
         # What the task awaits.
-        self.waiter: asyncio.Future[None] = self._make_waiter(loop)
+        self.waiter = self._make_waiter(loop)
         self.is_cancelled = False
         self._foreign: Future[None] | None = None
         self._orphan: threading.Lock | None = None
@@ -175,8 +175,8 @@ class SyncSide(Generic[_R]):
         if self.has_ended:
             self._report_error(self._orphan)
 
-    def _make_waiter(self, loop: AbstractEventLoop) -> asyncio.Future[None]:
-        return loop.create_future()
+    def _make_waiter(self, loop: AbstractEventLoop) -> Waiter:
+        return Waiter(loop)
 
     def _publish(self) -> None:
         """Tell the task that the outcome is there: the last thing done here."""

@@ -24,6 +24,7 @@ from collections.abc import Callable
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, TypeVar
 
+from asgi_sync._completions import Waiter
 from asgi_sync._context import EnteredContext
 from asgi_sync._frames import SyncCall, cancel_inner
 from asgi_sync._sync_side import SyncSide
@@ -114,38 +115,36 @@ class SideInTaskContext(SyncSide[_R]):
         except BaseException as error:
             self.drop(error)
 
-    def _make_waiter(self, loop: AbstractEventLoop) -> asyncio.Future[None]:
+    def _make_waiter(self, loop: AbstractEventLoop) -> Waiter:
         return _PatientWaiter(self, loop)
 
 
-class _PatientWaiter(asyncio.Future[None]):
+class _PatientWaiter(Waiter):
     """Is cancelled at once only if the function has not begun, or else when it has ended."""
 
+    __slots__ = ("_cancels", "_side")
+
     def __init__(self, side: SideInTaskContext[Any], loop: AbstractEventLoop) -> None:
-        super().__init__(loop=loop)
-        self._side = side
+        super().__init__(loop)
+        self._side: SideInTaskContext[Any] | None = side
         self._cancels: list[Any] = []
 
     def cancel(self, msg: Any = None) -> bool:
-        if self.done():
-            return False
-        if self._side.cancel():
-            return self._end_cancelled(msg)
+        side = self._side
+        if side is None or side.cancel():
+            # It and its side refer to each other.
+            self._side = None
+            return super().cancel(msg)
         self._cancels.append(msg)
-        cancel_inner(self._side.call)
+        cancel_inner(side.call)
         return True
 
-    def set_result(self, result: None) -> None:
+    def deliver(self) -> None:
+        self._side = None
         if self._cancels:
-            self._end_cancelled(self._cancels[0])
+            super().cancel(self._cancels[0])
         else:
-            del self._side
-            super().set_result(result)
-
-    def _end_cancelled(self, msg: Any) -> bool:
-        # It and its side refer to each other.
-        del self._side
-        return super().cancel(msg)
+            super().deliver()
 
 
 def _is_shared(context: Context, task: asyncio.Task[Any]) -> bool:

@@ -44,6 +44,7 @@ from types import FrameType
 from typing import Any, NamedTuple, TypeAlias
 
 from asgi_sync._async_side import AsyncSide
+from asgi_sync._completions import Waiter
 from asgi_sync._sync_side import SyncSide
 
 
@@ -93,6 +94,8 @@ def _waiting_for(node: Node, stacks: _Stacks) -> Iterator[Node]:
             yield from _blocked_in_async_to_sync(node)
             yield from stacks.running_a_loop_for(node)
         callbacks = [callback for callback, *_ in getattr(node, "_callbacks", None) or ()]
+        if isinstance(node, Waiter):
+            callbacks.append(node.callback)
     for callback in callbacks:
         yield from _waiting_by(callback)
 
