@@ -16,7 +16,8 @@ from asgi_sync._async_side import AsyncSide, own_loop_in_force
 from asgi_sync._blocking import LoopWatch, ThreadIsBlocked, wait_until_ended
 from asgi_sync._callables import describe, drop_coroutine_marker, warn_if_not_async
 from asgi_sync._driving import run_on_own_loop
-from asgi_sync._lineage import LoopUse, loop_uses
+from asgi_sync._frames import SyncCall
+from asgi_sync._lineage import loop_uses
 from asgi_sync._sync_to_async import sensitive_executor
 
 __all__ = ["AsyncToSync", "async_to_sync"]
@@ -57,7 +58,7 @@ class AsyncToSync(Generic[_P, _R]):
 
     def __call__(self, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
         __traceback_hide__ = True
-        _refuse_running_loop()
+        refuse_running_loop()
         awaitable = self.awaitable(*args, **kwargs)
         side: AsyncSide[_R] | None = None
         try:
@@ -105,14 +106,11 @@ class AsyncToSync(Generic[_P, _R]):
         """Run the async side, to its end, on the event loop that is right for it (rule R3)."""
         record = side.record
         caller = None if self.force_new_loop else record.caller
-        if (
-            caller is not None
-            and caller.loop is not None
-            and _is_run_for(caller.loop, caller.loop_use)
-            and side.start_on(caller.loop, caller.loop_use)
-        ):
-            wait_until_ended(record, record.ended, LoopWatch(caller.loop, record))
-            return
+        if caller is not None:
+            loop = parent_loop(caller)
+            if loop is not None and side.start_on(loop, caller.loop_use):
+                wait_until_ended(record, record.ended, LoopWatch(loop, record))
+                return
         shared = own_loop_in_force.get()
         if shared is not None and shared.can_run(record) and shared.run(side, then_close=False):
             wait_until_ended(record, record.ended)
@@ -120,7 +118,8 @@ class AsyncToSync(Generic[_P, _R]):
             run_on_own_loop(side)
 
 
-def _refuse_running_loop() -> None:
+def refuse_running_loop() -> None:
+    """Raise RuntimeError in a thread with a running event loop, which would stand still."""
     if asyncio._get_running_loop() is not None:
         raise RuntimeError(
             "You cannot use AsyncToSync in the same thread as an async event loop - "
@@ -128,12 +127,13 @@ def _refuse_running_loop() -> None:
         )
 
 
-def _is_run_for(loop: AbstractEventLoop, use: LoopUse | None) -> bool:
-    """Whether a loop is running, and still for the call that it was running for."""
-    if loop_uses.get(loop) is not use:
-        return False
+def parent_loop(caller: SyncCall) -> AbstractEventLoop | None:
+    """The event loop that waits for a sync function, if that still runs, and for its sake."""
+    loop = caller.loop
+    if loop is None or loop_uses.get(loop) is not caller.loop_use:
+        return None
     # A loop that is being handed over from one thread to another stands still meanwhile.
-    return loop.is_running() or loop in loop_drivers
+    return loop if loop.is_running() or loop in loop_drivers else None
 
 
 @overload
