@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress
+
 from tests.benchmarks import bridge, local, resources, server, wsgi
 from tests.benchmarks.load import busy_cores, cores
 from tests.benchmarks.report import Results, as_json, file_stem, show, wide_console

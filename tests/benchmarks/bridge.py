@@ -14,6 +14,8 @@ from typing import Any, TypeAlias
 
 import anyio.to_thread
 import asgiref.sync
+
+import asgi_sync
 from tests.benchmarks.rows import MILLISECONDS, OURS, Bar, Row, Samplers, Sizes
 from tests.benchmarks.timing import (
     AsyncOperation,
@@ -21,8 +23,6 @@ from tests.benchmarks.timing import (
     on_event_loop,
     timed_async,
 )
-
-import asgi_sync
 
 GROUP = "bridge"
 ASGIREF = "asgiref"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
+
 from tests.benchmarks.report import Results, heading
 from tests.benchmarks.runner import Figure, Measurement
 from tests.benchmarks.statistics import Verdict

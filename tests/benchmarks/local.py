@@ -13,9 +13,9 @@ from timeit import Timer
 from typing import Any
 
 import asgiref.local
-from tests.benchmarks.rows import NANOSECONDS, OURS, Bar, Row, Sampler, Samplers, Sizes
 
 import asgi_local
+from tests.benchmarks.rows import NANOSECONDS, OURS, Bar, Row, Sampler, Samplers, Sizes
 
 GROUP = "local"
 ASGIREF = "asgiref"

@@ -16,6 +16,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
 from tests.benchmarks.load import cores
 from tests.benchmarks.resources import Growth
 from tests.benchmarks.rows import OURS

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import TypeAlias
 
 import psutil
-from tests.benchmarks.rows import Sizes
 
 from asgi_sync import ThreadSensitiveContext, async_to_sync, sync_to_async
+from tests.benchmarks.rows import Sizes
 
 GROUP = "resources"
 ROOT = Path(__file__).parents[2]

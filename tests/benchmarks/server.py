@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import asgiref.server
-from tests.benchmarks.rows import OURS, Bar, Row, Samplers, Sizes
-from tests.benchmarks.timing import AsyncOperation, timed_async
 
 import asgi_server
+from tests.benchmarks.rows import OURS, Bar, Row, Samplers, Sizes
+from tests.benchmarks.timing import AsyncOperation, timed_async
 
 GROUP = "server"
 ASGIREF = "asgiref"

@@ -10,10 +10,10 @@ from typing import Any, TypeAlias
 
 import a2wsgi
 import asgiref.wsgi
-from tests.benchmarks.rows import MEBIBYTES, MILLISECONDS, OURS, Bar, Row, Sampler, Samplers, Sizes
-from tests.benchmarks.timing import AsyncOperation, timed_async
 
 import asgi_wsgi
+from tests.benchmarks.rows import MEBIBYTES, MILLISECONDS, OURS, Bar, Row, Sampler, Samplers, Sizes
+from tests.benchmarks.timing import AsyncOperation, timed_async
 
 GROUP = "wsgi"
 ASGIREF = "asgiref"

@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
+
 from tests.benchmarks.__main__ import all_rows, exit_code, run
 from tests.benchmarks.load import busy_cores
 from tests.benchmarks.report import Results

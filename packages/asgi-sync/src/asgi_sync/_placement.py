@@ -75,7 +75,9 @@ def _of_sync_function(call: SyncToAsync[..., Any]) -> Placement:
         return Placement("on any thread of a pool", "it is not thread-sensitive", None)
     decision = route(innermost.get(), loop, name)
     thread = _thread_of(decision.executor)
-    return Placement(f"on {decision.place.value}", _reason(decision.place, decision.because_of), thread)
+    return Placement(
+        f"on {decision.place.value}", _reason(decision.place, decision.because_of), thread
+    )
 
 
 def _reason(place: Place, record: Record | None) -> str:

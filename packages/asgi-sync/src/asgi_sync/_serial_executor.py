@@ -92,9 +92,10 @@ class SerialExecutor(JobExecutor):
 
     def __del__(self) -> None:
         # Nobody can put anything any more; without this the thread would wait for ever.
+        # That takes locks, in whatever code the collector has come by: they are re-entrant.
         lane = self._lanes.get(_lifecycle.this.process)
         if lane is not None:
-            lane.abandon()
+            lane.release()
 
 
 class _Lane:
@@ -110,7 +111,7 @@ class _Lane:
     """
 
     def __init__(self, name: str, limit: ThreadLimit | None) -> None:
-        # Re-entrant: a limit may admit at once.
+        # Re-entrant: a limit may admit at once, and finalisers release.
         self.lock = threading.RLock()
         self.worker: Worker | None = None
         self.waiting: deque[Job] = deque()
@@ -144,11 +145,6 @@ class _Lane:
             self._released = True
             worker = None if self.is_working else self._take_worker()
         self._give_back(worker)
-
-    def abandon(self) -> None:
-        """Give the worker back after its last job. Takes no lock: for finalisers."""
-        if self.worker is not None:
-            self.worker.release_when_done(self._leave_limit)
 
     def _begin(self) -> None:
         if self.worker is not None and self.worker.put(self._work):

@@ -156,7 +156,11 @@ class StallWatch:
                     yield executor, side, occupant
 
     def _look(
-        self, executor: _Watched, side: SyncSide[Any], occupant: SyncCall, queued: dict[int, list[asyncio.Future[None]]]
+        self,
+        executor: _Watched,
+        side: SyncSide[Any],
+        occupant: SyncCall,
+        queued: dict[int, list[asyncio.Future[None]]],
     ) -> None:
         """See whether the thread waits for the call, and if so, do something about it."""
         # Few programs ever need it.

@@ -52,7 +52,7 @@ def side_in_task_context(
 def _context_of_task() -> Context | None:
     """The context of the running task, if that is known and the one this code runs in."""
     task = asyncio.current_task()
-    if sys.version_info < (3, 12) or not hasattr(task, "get_context"):
+    if sys.version_info < (3, 12) or task is None or not hasattr(task, "get_context"):
         return None
     context: Context = task.get_context()
     mark = object()

@@ -88,7 +88,7 @@ def _waiting_for(node: Node, stacks: _Stacks) -> Iterator[Node]:
         return
     if isinstance(node, concurrent.futures.Future):
         yield from stacks.blocked_in_result_of(node)
-        callbacks = list(node._done_callbacks)
+        callbacks = list(getattr(node, "_done_callbacks", ()))
     else:
         if isinstance(node, asyncio.Task):
             yield from _blocked_in_async_to_sync(node)
@@ -174,7 +174,7 @@ class _NoStacks(_Stacks):
     """For who does not want to look at them."""
 
     @property
-    def _frames(self) -> dict[int, FrameType]:  # type: ignore[override]
+    def _frames(self) -> dict[int, FrameType]:
         return {}
 
 
