@@ -37,7 +37,7 @@ from typing import TypeAlias
 from asgi_sync import _lifecycle
 from asgi_sync._cancel_handle import CancelHandle
 from asgi_sync._lineage import loop_uses
-from asgi_sync.current_thread_executor import CurrentThreadExecutor, executor_of_thread
+from asgi_sync.current_thread_executor import CurrentThreadExecutor
 
 # Held for as long as it takes to make one object; re-entrant for signal handlers.
 _making_executor = threading.RLock()
@@ -168,7 +168,9 @@ class SyncCall(Record):
             assert self.thread is not None
             with _making_executor:
                 if self._executor is None:
-                    self._executor = executor_of_thread(self.thread, self.runs_on, None)
+                    executor = CurrentThreadExecutor(self.runs_on)
+                    executor.belong_to(self.thread)
+                    self._executor = executor
             # The function may have ended meanwhile. Its thread does these two the other way
             # round, so that one of them closes it.
             if not self._open:
@@ -245,7 +247,8 @@ class BlockedCall(Record):
             with _making_executor:
                 executor = self._executor
                 if executor is None:
-                    executor = executor_of_thread(self.thread, None, self.request_service)
+                    executor = CurrentThreadExecutor()
+                    executor.belong_to(self.thread, self.request_service)
                     self._executor = executor
             # The call may have ended meanwhile; see `SyncCall.executor`.
             if not self._open:

@@ -139,6 +139,14 @@ class CurrentThreadExecutor(JobExecutor):
             # that was meant for the other.
             self.wake()
 
+    def belong_to(self, thread: int, hand_over: Callable[[], None] | None = None) -> None:
+        """Make another thread the owning one, before anybody has seen the executor.
+
+        With `hand_over`, that thread is driving an event loop; see `drive`.
+        """
+        self._thread = thread
+        self._hand_over = hand_over
+
     @property
     def thread(self) -> int:
         """The ident of the owning thread."""
@@ -263,16 +271,3 @@ class _OnFirstUse(JobExecutor):
     def put(self, job: Job) -> Job | None:
         put_into(self._find(), job)
         return None
-
-
-def executor_of_thread(
-    thread: int, old_executor: Executor | None, hand_over: Callable[[], None] | None
-) -> CurrentThreadExecutor:
-    """One that is owned by another thread than the one that makes it.
-
-    With `hand_over`, that thread is driving an event loop; see `drive`.
-    """
-    executor = CurrentThreadExecutor(old_executor)
-    executor._thread = thread
-    executor._hand_over = hand_over
-    return executor
