@@ -84,22 +84,25 @@ class BoundedExecutor(JobExecutor):
             worker.put(functools.partial(self._work, worker))
 
     def _work(self, worker: Worker) -> None:
-        set_counted_by(self)
-        while (job := self._next()) is not None:
+        job = self._next(worker)
+        while job is not None:
+            set_counted_by(self)
             job.run()
+            set_counted_by(None)
+            done, job = job, self._next(worker)
+            done.publish()
             # Or this frame would keep the job, and all that it refers to, until the next.
-            del job
-        set_counted_by(None)
-        worker.release()
+            del done
 
-    def _next(self) -> Job | None:
+    def _next(self, worker: Worker) -> Job | None:
         with self._lock:
             # More may run than allowed when jobs that were blocked go on; their workers
             # end instead of taking another.
             if self._waiting and self._running - self._blocked <= self._max_workers:
                 return self._waiting.popleft()
             self._running -= 1
-            return None
+        worker.release()
+        return None
 
 
 # The bound of `concurrent.futures.ThreadPoolExecutor`, for the same reasons.

@@ -18,13 +18,18 @@ _R = TypeVar("_R")
 
 
 class Job(Protocol):
-    """Something to be done in a thread, once. Neither method raises.
+    """Something to be done in a thread, once. No method raises.
 
-    What is called after one of them, or after a cancel, has no effect.
+    Either run, and then published, or dropped; what is called after that, or after a cancel,
+    has no effect. In between the executor notes that its thread is free: whoever is told of
+    the end may need it at once.
     """
 
     def run(self) -> None:
         """Do it, in the thread that was chosen for it."""
+
+    def publish(self) -> None:
+        """Tell whoever waits for it that it was run."""
 
     def drop(self, because: BaseException | None = None) -> None:
         """It will not be done: tell whoever waits for it. Any thread."""
@@ -33,7 +38,7 @@ class Job(Protocol):
 class WorkItem:
     """A job that is a call, and the future that gets its outcome."""
 
-    __slots__ = ("_args", "_func", "_kwargs", "future")
+    __slots__ = ("_args", "_error", "_func", "_has_run", "_kwargs", "_result", "future")
 
     def __init__(
         self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -42,20 +47,31 @@ class WorkItem:
         self._func = func
         self._args = args
         self._kwargs = kwargs
+        self._has_run = False
+        self._result: Any = None
+        self._error: BaseException | None = None
 
     def run(self) -> None:
         """Run the call in this thread, unless it was cancelled before."""
-        future = self.future
-        if not future.set_running_or_notify_cancel():
+        if not self.future.set_running_or_notify_cancel():
             return
         try:
-            result = self._func(*self._args, **self._kwargs)
+            self._result = self._func(*self._args, **self._kwargs)
         except BaseException as error:  # SystemExit and KeyboardInterrupt belong to the caller
-            future.set_exception(error)
-            # The error's traceback holds this frame: without this, a reference cycle.
-            self = future = None  # type: ignore[assignment]
-        else:
-            future.set_result(result)
+            self._error = error
+        self._has_run = True
+        # The error's traceback holds this frame: without this, a reference cycle.
+        del self
+
+    def publish(self) -> None:
+        """Give the future its outcome."""
+        error, self._error = self._error, None
+        if error is not None:
+            self.future.set_exception(error)
+        elif self._has_run:
+            self.future.set_result(self._result)
+        # The future holds the error, and may be held by what its traceback refers to.
+        del self, error
 
     def drop(self, because: BaseException | None = None) -> None:
         """Have whoever waits for the future find it failed, or cancelled."""
@@ -96,10 +112,15 @@ def submit_job(executor: Executor, job: Job) -> Future[None]:
     Cancelling the future is no duty: a job that has been cancelled does nothing when it is
     run.
     """
-    future = executor.submit(job.run)
+    future = executor.submit(_run_and_publish, job)
     # Should that executor drop it, whoever waits for the job must know.
     future.add_done_callback(functools.partial(_drop_if_not_run, job))
     return future
+
+
+def _run_and_publish(job: Job) -> None:
+    job.run()
+    job.publish()
 
 
 def _drop_if_not_run(job: Job, future: Future[None]) -> None:

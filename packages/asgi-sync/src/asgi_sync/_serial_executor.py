@@ -175,12 +175,15 @@ class _Lane:
         self._leave_limit()
 
     def _work(self) -> None:
-        set_counted_by(self._limit)
-        while (job := self._next()) is not None:
+        job = self._next()
+        while job is not None:
+            set_counted_by(self._limit)
             job.run()
+            set_counted_by(None)
+            done, job = job, self._next()
+            done.publish()
             # Or this frame would keep the job, and all that it refers to, until the next.
-            del job
-        set_counted_by(None)
+            del done
 
     def _next(self) -> Job | None:
         with self.lock:

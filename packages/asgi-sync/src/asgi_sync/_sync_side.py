@@ -45,6 +45,7 @@ class SyncSide(Generic[_R]):
         "_exc_info",
         "_foreign",
         "_handler",
+        "_has_run",
         "_mailbox",
         "_orphan",
         "_result",
@@ -76,6 +77,8 @@ class SyncSide(Generic[_R]):
         # What the task awaits.
         self.waiter = self._make_waiter(loop)
         self.is_cancelled = False
+        # Or dropped: the outcome is there, and only to be published.
+        self._has_run = False
         self._foreign: Future[None] | None = None
         self._orphan: threading.Lock | None = None
         self._error: BaseException | None = None
@@ -100,9 +103,20 @@ class SyncSide(Generic[_R]):
         except BaseException as error:  # SystemExit and KeyboardInterrupt belong to the caller
             self._error = error
         call.end()
-        self._publish()
+        self._has_run = True
         # The error's traceback holds this frame: without this, a reference cycle.
         del self
+
+    def publish(self) -> None:
+        """Tell the task that the outcome is there: the last thing done here."""
+        if not self._has_run:
+            return
+        self._has_run = False
+        self._forget_call()
+        self.has_ended = True
+        if self._orphan is not None:
+            self._report_error(self._orphan)
+        self._mailbox.post(self.waiter)
 
     def drop(self, because: BaseException | None = None) -> None:
         """Tell the task that the function will not be run."""
@@ -110,7 +124,8 @@ class SyncSide(Generic[_R]):
             self._error = because or RuntimeError(
                 f"The executor dropped the call of {self.call.name} without running it."
             )
-            self._publish()
+            self._has_run = True
+            self.publish()
 
     def cancel(self) -> bool:
         """Have it never run; false if it does, or did."""
@@ -177,14 +192,6 @@ class SyncSide(Generic[_R]):
 
     def _make_waiter(self, loop: AbstractEventLoop) -> Waiter:
         return Waiter(loop)
-
-    def _publish(self) -> None:
-        """Tell the task that the outcome is there: the last thing done here."""
-        self._forget_call()
-        self.has_ended = True
-        if self._orphan is not None:
-            self._report_error(self._orphan)
-        self._mailbox.post(self.waiter)
 
     def _forget_call(self) -> None:
         # An error may be kept for long, and its traceback's frames refer to this.

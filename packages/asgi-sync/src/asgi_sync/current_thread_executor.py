@@ -130,7 +130,11 @@ class CurrentThreadExecutor(JobExecutor):
         try:
             while not enough():
                 if self._jobs:
-                    self._jobs.popleft().run()
+                    job = self._jobs.popleft()
+                    job.run()
+                    job.publish()
+                    # Or the wait would keep the job, and all that it refers to.
+                    del job
                 else:
                     self._wait_for_wake_up(while_idle)
                 self._refuse_forked_child()
