@@ -5,9 +5,9 @@ from __future__ import annotations
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 
+from asgi_sync._completions import Ending
 from asgi_sync._frames import (
     BlockedCall,
-    Ending,
     FindExecutor,
     SyncCall,
     executor_here,

@@ -1,4 +1,6 @@
-"""One mailbox for each event loop: many finished calls, one wake-up.
+"""How threads tell each other, and event loops, that something has ended.
+
+Each event loop has one mailbox: many finished calls, one wake-up.
 
 Waking a loop from another thread costs a system call and a turn of the loop. So threads
 put what has finished into a mailbox, and wake the loop only if no wake-up is on its way;
@@ -27,6 +29,42 @@ from collections import deque
 from collections.abc import Callable
 from contextvars import Context
 from typing import Any
+
+
+class Ending:
+    """The moment at which something has ended, set by any thread; again is no matter.
+
+    Like `concurrent.futures.Future`, but signal-safe. The lock of a future is a Python
+    object: a KeyboardInterrupt between its acquisition and the `with` block leaves it
+    locked, and then the thread that would set the future hangs.
+    """
+
+    __slots__ = ("_callbacks", "_done", "_lock")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._done = False
+        self._callbacks: list[Callable[[Ending], None]] = []
+
+    def done(self) -> bool:
+        return self._done
+
+    def add_done_callback(self, callback: Callable[[Ending], None]) -> None:
+        """Call `callback` in the thread that sets it, or now if it is set already."""
+        with self._lock:
+            if not self._done:
+                self._callbacks.append(callback)
+                return
+        callback(self)
+
+    def set(self) -> None:
+        if self._done:
+            return
+        with self._lock:
+            self._done = True
+            callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback(self)
 
 
 class Waiter(asyncio.Future[None]):

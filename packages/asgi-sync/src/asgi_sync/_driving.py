@@ -63,7 +63,8 @@ from typing import Any
 from asgi_sync._affinity import loop_drivers
 from asgi_sync._async_side import AsyncSide
 from asgi_sync._blocking import wait_until_ended
-from asgi_sync._frames import BlockedCall, Ending
+from asgi_sync._completions import Ending
+from asgi_sync._frames import BlockedCall
 from asgi_sync._lineage import LoopUse, loop_uses
 from asgi_sync._loop_pool import PooledLoop, loop_pool
 from asgi_sync._workers import Worker, workers

@@ -36,48 +36,12 @@ from typing import TypeAlias
 
 from asgi_sync import _lifecycle
 from asgi_sync._cancel_handle import CancelHandle
+from asgi_sync._completions import Ending
 from asgi_sync._lineage import loop_uses
 from asgi_sync.current_thread_executor import CurrentThreadExecutor
 
 # Held for as long as it takes to make one object; re-entrant for signal handlers.
 _making_executor = threading.RLock()
-
-
-class Ending:
-    """The moment at which something has ended, set by any thread; again is no matter.
-
-    Like `concurrent.futures.Future`, but signal-safe. The lock of a future is a Python
-    object: a KeyboardInterrupt between its acquisition and the `with` block leaves it
-    locked, and then the thread that would set the future hangs.
-    """
-
-    __slots__ = ("_callbacks", "_done", "_lock")
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._done = False
-        self._callbacks: list[Callable[[Ending], None]] = []
-
-    def done(self) -> bool:
-        return self._done
-
-    def add_done_callback(self, callback: Callable[[Ending], None]) -> None:
-        """Call `callback` in the thread that sets it, or now if it is set already."""
-        with self._lock:
-            if not self._done:
-                self._callbacks.append(callback)
-                return
-        callback(self)
-
-    def set(self) -> None:
-        if self._done:
-            return
-        with self._lock:
-            self._done = True
-            callbacks, self._callbacks = self._callbacks, []
-        for callback in callbacks:
-            callback(self)
-
 
 # The executor for what is made below a record, on a loop, by a function of some name.
 FindExecutor: TypeAlias = "Callable[[Record | None, AbstractEventLoop | None, str], Executor]"
