@@ -150,7 +150,8 @@ class Drive:
                     if not self._asked_to_serve:
                         break
                 self._offer_and_serve()
-            if self._place is Place.HELPER and not main.done():
+            if self._place is Place.HELPER and (not main.done() or self.is_left_alone):
+                # The main task may be done already, and the helper about to leave the loop.
                 self._wait_for_helper()
             if not main.done():
                 raise RuntimeError("Event loop stopped before Future completed.")
@@ -264,9 +265,12 @@ class Drive:
     def stop_if_nothing_is_undone(self, main: asyncio.Task[Any]) -> None:
         """Called by the main task at its end: stop the loop at once.
 
-        The callback does the same an iteration later, in which what is ready can run.
+        The callback does the same an iteration later, in which what is ready can run, and
+        the task's other callbacks. Where the calling thread serves, it may be waiting for
+        those; in place it has the loop run again.
         """
-        if main is self._main and self._pooled.has_nothing_to_run:
+        in_place = self._place is Place.IN_PLACE
+        if in_place and main is self._main and self._pooled.has_nothing_to_run:
             main.remove_done_callback(self._stop)
             self._loop.stop()
 

@@ -48,26 +48,42 @@ def submit(side: SyncSide[Any], executor: Executor, function: SyncCall | None) -
     what the executor does.
     """
     running = side.put_into(executor)
-    if running is None:
-        if function is not None and function.waits_in is None:
+    if function is not None:
+        if function.waits_in is None:
             stall_watch.add(function.executor, function)
-    elif running is not side and isinstance(executor, SerialExecutor):
-        occupant = _function_of(running)
-        if occupant is not None and _serves(occupant, side) and executor.take_back(side):
-            side.put_into(occupant.executor)
+    elif running is not None and running is not side:
+        assert isinstance(executor, SerialExecutor | CurrentThreadExecutor)
+        # The task has not come to await the waiter, or else it is not running.
+        task = asyncio.current_task() or side.waiter
+        serves = _serving(_function_of(running), task)
+        if serves is not None and executor.take_back(side):
+            side.put_into(serves.executor)
         else:
             stall_watch.add(executor, None)
 
 
-def _serves(occupant: SyncCall, side: SyncSide[Any]) -> bool:
-    """Whether a function is blocked in `async_to_sync` and waits for the task of `side`."""
-    if occupant.waits_in is None or occupant.thread is None:
-        return False
+def _serving(occupant: SyncCall | None, task: asyncio.Future[Any]) -> SyncCall | None:
+    """Of the functions on top of each other on a thread, the one that waits for a task.
+
+    Each is blocked in `async_to_sync`, where it has been given the next one to run; the
+    innermost one that waits for the task is to run what that needs, now or when those inside
+    of it have ended.
+    """
+    if occupant is None or occupant.waits_in is None:
+        return None
+    # Few programs ever need it.
     from asgi_sync._wait_graph import waits_for
 
-    # The task has not come to await the waiter, or else it is not running.
-    task = asyncio.current_task() or side.waiter
-    return waits_for(occupant.thread, task)
+    inner = _serving(_function_of(occupant.executor.running), task)
+    if inner is None and waits_for(occupant.waits_in, task):
+        return occupant
+    return inner
+
+
+def _innermost(occupant: SyncCall) -> SyncCall:
+    """Of the functions on top of each other on a thread, the last that has waited."""
+    inner = _function_of(occupant.executor.running)
+    return occupant if inner is None or inner.waits_in is None else _innermost(inner)
 
 
 def _function_of(job: Job | None) -> SyncCall | None:
@@ -148,9 +164,7 @@ class StallWatch:
                 jobs = executor.waiting_jobs()
                 if jobs:
                     self._watched[executor] = function
-            occupant = function
-            if isinstance(executor, SerialExecutor):
-                occupant = _function_of(executor.running)
+            occupant = function or _function_of(executor.running)
             for side in jobs[:LOOK_AT_MOST]:
                 if isinstance(side, SyncSide) and occupant is not None:
                     yield executor, side, occupant
@@ -164,19 +178,27 @@ class StallWatch:
     ) -> None:
         """See whether the thread waits for the call, and if so, do something about it."""
         # Few programs ever need it.
-        from asgi_sync._wait_graph import waits_for
+        from asgi_sync._wait_graph import Thread, waits_for
 
-        if occupant.thread is None or not waits_for(occupant.thread, side.waiter, queued=queued):
+        serves = _serving(occupant, side.waiter)
+        if serves is not None:
+            self._move(executor, side, serves)
+        elif occupant.thread is None or not waits_for(
+            Thread(occupant.thread), side.waiter, queued=queued
+        ):
             self._suspects.discard(side)
         elif occupant.waits_in is not None:
-            if isinstance(executor, SerialExecutor) and executor.take_back(side):
-                with contextlib.suppress(RuntimeError):
-                    occupant.executor.put(side)
+            self._move(executor, side, _innermost(occupant))
         elif side in self._suspects:
             side.drop(RuntimeError(_explain(side.call, occupant)))
         else:
             # Once may be a moment between two states.
             self._suspects.add(side)
+
+    def _move(self, executor: _Watched, side: SyncSide[Any], serves: SyncCall) -> None:
+        if serves.executor is not executor and executor.take_back(side):
+            with contextlib.suppress(RuntimeError):
+                serves.executor.put(side)
 
 
 stall_watch = StallWatch()

@@ -15,8 +15,9 @@ The edges, all from what is waited for to what waits:
 |                          | the task of its `TaskGroup`       | its callback                   |
 |                          | a `concurrent.futures.Future`     | its callback, of               |
 |                          |                                   | `run_coroutine_threadsafe`     |
-| the task of an           | the thread that waits             | its coroutine                  |
+| the task of an           | the call                          | its coroutine                  |
 | `async_to_sync` call     |                                   |                                |
+| an `async_to_sync` call  | the thread that waits             | its record                     |
 | the task that a loop is  | the thread that runs the loop     | that thread's stack            |
 | run for                  |                                   |                                |
 | a `concurrent.futures`   | the thread in its `result()`      | that thread's stack            |
@@ -45,6 +46,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from asgi_sync._async_side import AsyncSide
 from asgi_sync._completions import Waiter
+from asgi_sync._frames import BlockedCall
 from asgi_sync._sync_side import SyncSide
 
 
@@ -55,24 +57,26 @@ class Thread(NamedTuple):
 
 
 AnyFuture: TypeAlias = "asyncio.Future[Any] | concurrent.futures.Future[Any]"
-Node: TypeAlias = "AnyFuture | Thread"
+Node: TypeAlias = "AnyFuture | Thread | BlockedCall"
 
 
 Queued: TypeAlias = Mapping[int, Sequence["asyncio.Future[Any]"]]
 
 
-def waits_for(thread: int, future: asyncio.Future[Any], *, queued: Queued | None = None) -> bool:
-    """Whether a thread waits, maybe by way of others, for a task or future.
+def waits_for(
+    waiting: Thread | BlockedCall, future: asyncio.Future[Any], *, queued: Queued | None = None
+) -> bool:
+    """Whether something waits, maybe by way of others, for a task or future.
 
     `queued` has what is awaited by the tasks whose calls are queued for a thread, by that.
     Without it nothing is looked at that takes more than some microseconds, and more is
     missed. Any thread may ask.
     """
-    goal, seen, to_visit = Thread(thread), set[Node](), deque[Node]([future])
+    seen, to_visit = set[Node](), deque[Node]([future])
     stacks = _NoStacks({}) if queued is None else _Stacks(queued)
     while to_visit:
         node = to_visit.popleft()
-        if node == goal:
+        if node == waiting:
             return True
         if node not in seen:
             seen.add(node)
@@ -85,6 +89,9 @@ def _waiting_for(node: Node, stacks: _Stacks) -> Iterator[Node]:
         yield from stacks.queued.get(node.ident, ())
         yield from stacks.joined_by(node)
         yield from stacks.tasks_of_sync_code_in(node)
+        return
+    if isinstance(node, BlockedCall):
+        yield Thread(node.thread)
         return
     if isinstance(node, concurrent.futures.Future):
         yield from stacks.blocked_in_result_of(node)
@@ -122,12 +129,12 @@ def _is_future(thing: object) -> bool:
     return isinstance(thing, asyncio.Future | concurrent.futures.Future)
 
 
-def _blocked_in_async_to_sync(task: asyncio.Task[Any]) -> Iterator[Thread]:
+def _blocked_in_async_to_sync(task: asyncio.Task[Any]) -> Iterator[BlockedCall]:
     coroutine: Any = task.get_coro()
     frame = getattr(coroutine, "cr_frame", None)
     side = None if frame is None else frame.f_locals.get("self")
     if isinstance(side, AsyncSide) and side.record.is_open:
-        yield Thread(side.record.thread)
+        yield side.record
 
 
 class _Stacks:

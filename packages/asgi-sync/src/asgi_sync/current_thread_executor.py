@@ -57,6 +57,8 @@ class CurrentThreadExecutor(JobExecutor):
         # Whether a submitted call is on top of the owning thread's stack, rather than the
         # bridge's own code, which no interrupt may break into. For that thread alone.
         self.in_call: bool = False
+        # The job that the owning thread runs just now, if it does.
+        self.running: Job | None = None
         # While the owning thread runs an event loop instead of waiting: has another thread
         # run that, so that this one can serve.
         self._hand_over: Callable[[], None] | None = None
@@ -87,12 +89,21 @@ class CurrentThreadExecutor(JobExecutor):
             raise RuntimeError("You cannot submit onto CurrentThreadExecutor from its own thread")
         if not self._accept(job):
             raise RuntimeError("CurrentThreadExecutor already quit or is broken")
-        return None
+        return self.running
 
     def waiting_jobs(self) -> list[Job]:
         """The calls that have not begun, oldest first."""
         with self._closing:
             return list(self._jobs)
+
+    def take_back(self, job: Job) -> bool:
+        """Take a call that has not begun out of the queue; false if it is not there."""
+        with self._closing:
+            try:
+                self._jobs.remove(job)
+            except ValueError:
+                return False
+            return True
 
     def run_until_future(self, future: Future[Any]) -> None:
         """Run submitted calls in this thread until `future` is done, then close.
@@ -130,11 +141,7 @@ class CurrentThreadExecutor(JobExecutor):
         try:
             while not enough():
                 if self._jobs:
-                    job = self._jobs.popleft()
-                    job.run()
-                    job.publish()
-                    # Or the wait would keep the job, and all that it refers to.
-                    del job
+                    self._run(self._jobs.popleft())
                 else:
                     self._wait_for_wake_up(while_idle)
                 self._refuse_forked_child()
@@ -168,6 +175,12 @@ class CurrentThreadExecutor(JobExecutor):
             self.in_call = in_call
             # An error's traceback holds this frame, and with it what it refers to.
             del fn, args, kwargs
+
+    def _run(self, job: Job) -> None:
+        above, self.running = self.running, job
+        job.run()
+        self.running = above
+        job.publish()
 
     def _refuse_forked_child(self) -> None:
         if self._process is not _lifecycle.this.process:
