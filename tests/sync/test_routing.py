@@ -12,9 +12,12 @@ Each test runs one combination of
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from helpers.routing_model import (
@@ -32,9 +35,9 @@ from helpers.routing_model import (
     times_of,
 )
 from helpers.routing_run import Run
-from helpers.starts import STARTS
+from helpers.starts import STARTS, Start
 
-from asgi_sync import SyncToAsync
+from asgi_sync import SyncToAsync, ThreadSensitiveContext, async_to_sync, sync_to_async
 
 this_thread = threading.get_ident
 
@@ -164,3 +167,127 @@ def assert_not_the_same(threads: dict[Place, set[int]]) -> None:
 
 
 FROM_THE_POOL = (Kind.FREE, Kind.OF_CONTEXT, Kind.OF_POOL)
+
+# Rows of the list of what users ask for, each as its reporters have met it.
+
+AROUND = ["sync code", "async code", "a context", "a context with an executor"]
+each_surrounding = pytest.mark.parametrize("around", AROUND)
+WAYS = [pytest.param(start, id=name) for name, start in STARTS.items() if "empty" not in name]
+each_start = pytest.mark.parametrize("start", WAYS)
+each_start_that_outlives = pytest.mark.parametrize("start", WAYS[1:])
+
+
+def run_in(around: str, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run async code below sync code, below nothing, or in a context."""
+
+    async def in_a_context(executor: ThreadPoolExecutor | None) -> None:
+        async with ThreadSensitiveContext(executor=executor):
+            await main()
+
+    if around == "sync code":
+        async_to_sync(main)()
+    elif around == "async code":
+        asyncio.run(main())
+    elif around == "a context":
+        asyncio.run(in_a_context(None))
+    else:
+        with ThreadPoolExecutor(1) as executor:
+            asyncio.run(in_a_context(executor))
+
+
+@each_surrounding
+@each_start
+def test_d1_what_a_view_starts_and_awaits_is_served_by_the_thread_that_waits_for_it(
+    around: str, start: Start
+) -> None:
+    threads: list[int] = []
+
+    async def query() -> None:
+        threads.append(await sync_to_async(this_thread)())
+
+    async def inner() -> None:
+        await start(query)
+
+    def view() -> None:
+        threads.append(this_thread())
+        async_to_sync(inner)()
+
+    async def main() -> None:
+        await sync_to_async(view)()
+
+    run_in(around, main)
+    assert len(threads) == 2
+    assert len(set(threads)) == 1
+
+
+@each_surrounding
+@each_start_that_outlives
+@pytest.mark.parametrize("waits_again", [True, False], ids=["by the next call", "by the outer"])
+def test_d2_what_is_left_when_the_inner_call_has_ended_is_served(
+    around: str, start: Start, waits_again: bool
+) -> None:
+    """A call is in the queue of the inner one, behind one that runs until that has ended."""
+    inner_has_ended, threads = threading.Event(), [0]
+    has_called, left = asyncio.Event(), list[Awaitable[Any]]()
+
+    async def query() -> None:
+        # Nobody who waits for it runs before the call has been made.
+        has_called.set()
+        threads.append(await sync_to_async(this_thread)())
+
+    async def inner() -> None:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        # After all other callbacks, the bridge's among them.
+        task.add_done_callback(lambda _: loop.call_soon(inner_has_ended.set))
+        left.append(asyncio.create_task(sync_to_async(inner_has_ended.wait)()))
+        left.append(start(query))
+        await has_called.wait()
+
+    async def rest() -> None:
+        await asyncio.gather(*left)
+
+    def view() -> None:
+        threads[0] = this_thread()
+        async_to_sync(inner)()
+        if waits_again:
+            async_to_sync(rest)()
+
+    async def main() -> None:
+        await sync_to_async(view)()
+        await rest()
+
+    run_in(around, main)
+    assert len(threads) == 2
+    assert len(set(threads)) == 1
+
+
+@each_surrounding
+@each_start_that_outlives
+def test_d4_a_background_task_makes_its_call_after_the_request_that_started_it(
+    around: str, start: Start
+) -> None:
+    """Sync middleware calls an async view; its task goes on when the middleware has returned."""
+    threads: list[int] = []
+    background: list[Awaitable[Any]] = []
+    request_has_ended = asyncio.Event()
+
+    async def later() -> None:
+        await request_has_ended.wait()
+        threads.append(await sync_to_async(this_thread)())
+
+    async def view() -> None:
+        background.append(start(later))
+
+    def middleware() -> None:
+        threads.append(this_thread())
+        async_to_sync(view)()
+
+    async def main() -> None:
+        await sync_to_async(middleware)()
+        request_has_ended.set()
+        await background[0]
+
+    run_in(around, main)
+    assert len(threads) == 2
+    assert len(set(threads)) == 1
