@@ -104,9 +104,7 @@ def finds_its_thread(case: Case) -> bool:
     if RUN in case.layers:
         # Refused: see test_stalls.py.
         return False
-    # Left out: the thread waits in a call that it makes inside of the one that gets the task.
-    waits = case.layers.count(VIEW) + (case.outermost is Outermost.SYNC)
-    return NEW_LOOP in case.layers or EXECUTOR in case.layers[:1] or waits < 2
+    return True
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=row[0].row) for row in rows()])
