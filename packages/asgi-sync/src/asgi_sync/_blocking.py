@@ -5,6 +5,7 @@ from __future__ import annotations
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 
+from asgi_sync._affinity import loop_drivers
 from asgi_sync._completions import Ending
 from asgi_sync._frames import (
     BlockedCall,
@@ -117,7 +118,9 @@ class LoopWatch:
         self._times_stopped = 0
 
     def __call__(self) -> None:
-        self._times_stopped = 0 if self._loop.is_running() else self._times_stopped + 1
+        # One that is being handed over from one thread to another stands still meanwhile.
+        goes_on = self._loop.is_running() or self._loop in loop_drivers
+        self._times_stopped = 0 if goes_on else self._times_stopped + 1
         if self._times_stopped < 2:
             return
         caller = self._record.caller

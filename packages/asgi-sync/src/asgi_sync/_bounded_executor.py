@@ -84,11 +84,15 @@ class BoundedExecutor(JobExecutor):
             worker.put(functools.partial(self._work, worker))
 
     def _work(self, worker: Worker) -> None:
+        process = _lifecycle.this.process
         job = self._next(worker)
         while job is not None:
             set_counted_by(self)
             job.run()
             set_counted_by(None)
+            if process is not _lifecycle.this.process:
+                # The job has forked, and this is the child: the jobs are the parent's.
+                return
             done, job = job, self._next(worker)
             done.publish()
             # Or this frame would keep the job, and all that it refers to, until the next.

@@ -102,9 +102,9 @@ class Waiter(asyncio.Future[None]):
         """As that of a future."""
         if not super().cancel(msg):
             return False
-        callback, self.callback = self.callback, None
+        callback, context = self._take_callback()
         if callback is not None:
-            self.get_loop().call_soon(callback, self, context=self._context)
+            self.get_loop().call_soon(callback, self, context=context)
         return True
 
     def deliver(self) -> None:
@@ -112,9 +112,15 @@ class Waiter(asyncio.Future[None]):
         if self.done():
             return
         self.set_result(None)
-        callback, self.callback = self.callback, None
-        if callback is not None and self._context is not None:
-            self._context.run(callback, self)
+        callback, context = self._take_callback()
+        if callback is not None and context is not None:
+            context.run(callback, self)
+
+    def _take_callback(self) -> tuple[Callable[[Any], object] | None, Context | None]:
+        # It may stay in a mailbox, or its call in a queue, when the task is gone.
+        taken = self.callback, self._context
+        self.callback = self._context = None
+        return taken
 
 
 class Mailbox:
@@ -139,11 +145,13 @@ class Mailbox:
             self._awake = True
             waiter.get_loop().call_soon_threadsafe(self._deliver)
         except RuntimeError:
-            # The loop has closed.
-            pass
-        except BaseException:
-            # A signal handler has raised. Better one wake-up too many than none any more.
+            # The loop has closed, and nobody will take out what is there.
+            self._waiters.clear()
             self._awake = False
+        except BaseException:
+            # A signal handler has raised, maybe before the wake-up, which another thread may
+            # rely on by now. Better one too many.
+            waiter.get_loop().call_soon_threadsafe(self._deliver)
             raise
 
     def _deliver(self) -> None:

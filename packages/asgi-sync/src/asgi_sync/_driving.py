@@ -78,7 +78,7 @@ def run_on_own_loop(side: AsyncSide[Any]) -> None:
     pooled = loop_pool.take()
     drive = Drive(pooled, side.record, may_run_in_place=not side.handles_error)
     loop_drivers[pooled.loop], loop_uses[pooled.loop] = side.record, LoopUse()
-    as_new = False
+    as_new = left_alone = False
     failure: Exception | None = None
     try:
         pooled.count_references()
@@ -87,11 +87,12 @@ def run_on_own_loop(side: AsyncSide[Any]) -> None:
         except Exception as error:
             failure = error
         finally:
-            if not drive.is_left_alone:
+            left_alone = drive.is_left_alone
+            if not left_alone and side.record.is_here:
                 as_new = _leave_nothing(drive, pooled)
     finally:
         del loop_drivers[pooled.loop], loop_uses[pooled.loop]
-        drive.end(as_new=as_new)
+        drive.end(as_new=as_new, left_alone=left_alone)
     if failure is not None:
         # Not before: cancelling the call's own task has given it another outcome.
         side.fail(failure)
@@ -147,17 +148,18 @@ class Drive:
             while self._place is not Place.HELPER and not main.done():
                 if self._place is Place.IN_PLACE:
                     self._run_in_place()
-                    if not self._asked_to_serve:
+                    if not self._asked_to_serve or main.done():
                         break
                 self._offer_and_serve()
-            if self._place is Place.HELPER and (not main.done() or self.is_left_alone):
+            if self._place is Place.HELPER and (self._helper_runs or not main.done()):
                 # The main task may be done already, and the helper about to leave the loop.
                 self._wait_for_helper()
             if not main.done():
                 raise RuntimeError("Event loop stopped before Future completed.")
         finally:
-            # A task that is done refers to its loop, which is to be as new.
-            self._main = None
+            if not self.is_left_alone:
+                # A task that is done refers to its loop, which is to be as new.
+                self._main = None
             del main
 
     def request_service(self) -> None:
@@ -172,9 +174,13 @@ class Drive:
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._stop_to_serve)
 
-    def end(self, *, as_new: bool) -> None:
+    def end(self, *, as_new: bool, left_alone: bool) -> None:
         """Give helper and loop back."""
-        if self._helper is not None and self.is_left_alone:
+        if not self._record.is_here:
+            # A forked child: both are the parent's, which goes on with them.
+            loop_pool.set_aside(self._pooled)
+            return
+        if self._helper is not None and left_alone:
             self._helper.release_when_done(functools.partial(_end_alone, self._loop))
             return
         if self._signals:
@@ -215,16 +221,32 @@ class Drive:
         runs = Ending()
         signals = list(getattr(self._loop, "_signal_handlers", ()))
         self._offer_to_helper(functools.partial(self._help, offer, runs))
-        try:
-            if self._may_run_in_place:
+        failure: BaseException | None = None
+        if self._may_run_in_place:
+            try:
                 self._record.executor.serve_all()
+            except BaseException as error:
+                # From a signal handler, or since this is a forked child.
+                failure = error
+        if self._may_run_in_place and offer.acquire(blocking=False):
+            self._place = Place.IN_PLACE
+        else:
+            self._place = Place.HELPER
+            self._helper_runs = runs
+            self._signals = signals
+        if failure is not None:
+            self._give_up(failure)
+
+    def _give_up(self, failure: BaseException) -> None:
+        """Raise what a signal handler has raised, after the main task has cleaned up."""
+        try:
+            if self._place is Place.HELPER and self._record.is_here:
+                self._record.cancel_handle.cancel()
+                self._wait_for_helper()
+            raise failure
         finally:
-            if self._may_run_in_place and offer.acquire(blocking=False):
-                self._place = Place.IN_PLACE
-            else:
-                self._place = Place.HELPER
-                self._helper_runs = runs
-                self._signals = signals
+            # The error's traceback holds this frame, which must not hold the error.
+            del failure
 
     def _offer_to_helper(self, help: Callable[[], None]) -> None:
         if self._helper is None:

@@ -130,7 +130,11 @@ class LoopPool:
         while self._idle:
             self._idle.pop().loop.close()
 
-    def set_aside(self) -> None:
+    def set_aside(self, pooled: PooledLoop) -> None:
+        """In a forked child: neither use a loop of the parent's nor close it."""
+        self._inherited.append(pooled)
+
+    def set_all_aside(self) -> None:
         """In a forked child: neither use the parent's loops nor close them.
 
         The selector is shared with the parent. Closing a loop here takes its socket out of
@@ -155,5 +159,5 @@ def _can_be_inspected(loop: AbstractEventLoop) -> bool:
 
 
 loop_pool = LoopPool()
-_lifecycle.on_fork(loop_pool.set_aside)
+_lifecycle.on_fork(loop_pool.set_all_aside)
 _lifecycle.on_exit(loop_pool.close_all)

@@ -31,7 +31,8 @@ class OwnLoop:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # Re-entrant: a signal handler may make a call in the midst of one.
+        self._lock = threading.RLock()
         self._worker: Worker | None = None
         self._closing = False
         self._runner: asyncio.Runner | None = None

@@ -32,7 +32,8 @@ class SerialExecutor(JobExecutor):
             if lane.shut_down:
                 raise RuntimeError("cannot schedule new futures after shutdown")
             lane.add(job)
-            return lane.running
+            # The first that waits is about to run.
+            return lane.running or lane.waiting[0]
 
     def release(self) -> None:
         """Give the thread back once no job is left. Waits for nothing; any thread."""
@@ -119,6 +120,7 @@ class _Lane:
         self.shut_down = False
         self.running: Job | None = None
         self._released = False
+        self._process = _lifecycle.this.process
         self._name = name
         self._limit = limit
 
@@ -180,6 +182,10 @@ class _Lane:
             set_counted_by(self._limit)
             job.run()
             set_counted_by(None)
+            if self._process is not _lifecycle.this.process:
+                # The job has forked, and this is the child: the jobs are the parent's, and
+                # another of its threads may have had the lock.
+                return
             done, job = job, self._next()
             done.publish()
             # Or this frame would keep the job, and all that it refers to, until the next.

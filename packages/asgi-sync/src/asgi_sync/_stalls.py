@@ -14,7 +14,6 @@ their event loop would do, too, but could not be taken back without a trace.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 import weakref
 from collections.abc import Iterator
@@ -142,18 +141,28 @@ class StallWatch:
         self._stop.set()
 
     def _watch(self) -> None:
-        while not self._stop.wait(LOOK_SECONDS):
-            waiting = list(self._take_waiting())
-            with self._lock:
-                if not self._watched:
-                    self._is_watching = False
-                    return
-            queued: dict[int, list[asyncio.Future[None]]] = {}
-            for _, side, occupant in waiting:
-                if occupant.thread is not None:
-                    queued.setdefault(occupant.thread, []).append(side.waiter)
-            for executor, side, occupant in waiting:
-                self._look(executor, side, occupant, queued)
+        try:
+            while not self._stop.wait(LOOK_SECONDS) and self._look_at_all():
+                pass
+        except BaseException:
+            # What is found in stacks and callbacks is others', and may be of any kind.
+            self._is_watching = False
+            raise
+
+    def _look_at_all(self) -> bool:
+        """Look at all calls that wait; false if there are none."""
+        waiting = list(self._take_waiting())
+        with self._lock:
+            if not self._watched:
+                self._is_watching = False
+                return False
+        queued: dict[int, list[asyncio.Future[None]]] = {}
+        for _, side, occupant in waiting:
+            if occupant.thread is not None:
+                queued.setdefault(occupant.thread, []).append(side.waiter)
+        for executor, side, occupant in waiting:
+            self._look(executor, side, occupant, queued)
+        return True
 
     def _take_waiting(self) -> Iterator[tuple[_Watched, SyncSide[Any], SyncCall]]:
         """The calls that wait, with what keeps their thread busy."""
@@ -197,8 +206,10 @@ class StallWatch:
 
     def _move(self, executor: _Watched, side: SyncSide[Any], serves: SyncCall) -> None:
         if serves.executor is not executor and executor.take_back(side):
-            with contextlib.suppress(RuntimeError):
+            try:
                 serves.executor.put(side)
+            except RuntimeError as error:
+                side.drop(error)
 
 
 stall_watch = StallWatch()

@@ -102,7 +102,11 @@ class SyncSide(Generic[_R]):
             )
         except BaseException as error:  # SystemExit and KeyboardInterrupt belong to the caller
             self._error = error
-        call.end()
+        try:
+            call.end()
+        except BaseException as error:
+            # What takes over the calls that were left has failed. Nobody else would tell.
+            self._error = self._error or error
         self._has_run = True
         # The error's traceback holds this frame: without this, a reference cycle.
         del self
@@ -135,8 +139,11 @@ class SyncSide(Generic[_R]):
             return False
         self.is_cancelled = True
         self._forget_call()
+        # It may stay in a queue for long.
+        del self.context
         if self._foreign is not None:
             self._foreign.cancel()
+            self._foreign = None
         return True
 
     async def wait_again(self) -> None:
@@ -148,6 +155,8 @@ class SyncSide(Generic[_R]):
 
     def take_result(self) -> _R:
         """Return what the function returned, or raise what it raised."""
+        # An executor's future and its callback, which is this, refer to each other.
+        self._foreign = None
         error, self._error = self._error, None
         if error is None:
             result: _R = self._result
@@ -185,6 +194,7 @@ class SyncSide(Generic[_R]):
 
     def leave_alone(self) -> None:
         """Nobody takes the outcome: a result is dropped, an error is logged, once."""
+        self._foreign = None
         self._orphan = threading.Lock()
         # In this order: the thread says that it has ended first, and looks for this second.
         if self.has_ended:

@@ -36,6 +36,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import functools
 import sys
 import threading
@@ -72,14 +73,16 @@ def waits_for(
     Without it nothing is looked at that takes more than some microseconds, and more is
     missed. Any thread may ask.
     """
-    seen, to_visit = set[Node](), deque[Node]([future])
+    seen, to_visit = dict[object, Node](), deque[Node]([future])
     stacks = _NoStacks({}) if queued is None else _Stacks(queued)
     while to_visit:
         node = to_visit.popleft()
-        if node == waiting:
+        if node is waiting or (isinstance(node, Thread) and node == waiting):
             return True
-        if node not in seen:
-            seen.add(node)
+        # Not the futures themselves, which may have any notion of equality, or none.
+        key = node if isinstance(node, Thread) else id(node)
+        if key not in seen:
+            seen[key] = node
             to_visit.extend(_waiting_for(node, stacks))
     return False
 
@@ -118,11 +121,22 @@ def _waiting_by(callback: Any) -> Iterator[AnyFuture]:
             yield parent
     elif str(getattr(callback, "__module__", "")).startswith("asyncio."):
         # Not the callbacks of others, which may refer to futures for whatever reason.
-        cells = [cell.cell_contents for cell in callback.__closure__ or ()]
-        if not {asyncio.FIRST_COMPLETED, asyncio.FIRST_EXCEPTION} & {
-            cell for cell in cells if isinstance(cell, str)
-        } and not any(isinstance(cell, asyncio.TimerHandle) for cell in cells):
-            yield from (cell for cell in cells if _is_future(cell))
+        values = list(_closed_over(callback))
+        if not any(_ends_the_wait_early(value) for value in values):
+            yield from (value for value in values if _is_future(value))
+
+
+def _closed_over(callback: Any) -> Iterator[Any]:
+    for cell in getattr(callback, "__closure__", None) or ():
+        with contextlib.suppress(ValueError):  # an empty one
+            yield cell.cell_contents
+
+
+def _ends_the_wait_early(value: object) -> bool:
+    """Whether a variable of `asyncio.wait` says that it does not wait for all, or for ever."""
+    return isinstance(value, asyncio.TimerHandle) or (
+        isinstance(value, str) and value in {asyncio.FIRST_COMPLETED, asyncio.FIRST_EXCEPTION}
+    )
 
 
 def _is_future(thing: object) -> bool:
@@ -132,7 +146,9 @@ def _is_future(thing: object) -> bool:
 def _blocked_in_async_to_sync(task: asyncio.Task[Any]) -> Iterator[BlockedCall]:
     coroutine: Any = task.get_coro()
     frame = getattr(coroutine, "cr_frame", None)
-    side = None if frame is None else frame.f_locals.get("self")
+    # Others' frames are not looked into: that would keep what their variables refer to.
+    is_ours = frame is not None and frame.f_code is AsyncSide.run.__code__
+    side = frame.f_locals.get("self") if is_ours else None
     if isinstance(side, AsyncSide) and side.record.is_open:
         yield side.record
 

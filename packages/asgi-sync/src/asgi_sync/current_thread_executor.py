@@ -52,7 +52,8 @@ class CurrentThreadExecutor(JobExecutor):
         self._old_executor = old_executor
         self._thread = threading.get_ident()
         self._process = _lifecycle.this.process
-        self._closing = threading.Lock()
+        # Re-entrant: a signal handler may wait for async code in the midst of anything.
+        self._closing = threading.RLock()
         self._closed = False
         # Whether a submitted call is on top of the owning thread's stack, rather than the
         # bridge's own code, which no interrupt may break into. For that thread alone.
@@ -144,7 +145,6 @@ class CurrentThreadExecutor(JobExecutor):
                     self._run(self._jobs.popleft())
                 else:
                     self._wait_for_wake_up(while_idle)
-                self._refuse_forked_child()
         finally:
             # Where a signal handler waits inside of another wait it may take the wake-up
             # that was meant for the other.
@@ -180,6 +180,7 @@ class CurrentThreadExecutor(JobExecutor):
         above, self.running = self.running, job
         job.run()
         self.running = above
+        self._refuse_forked_child()
         job.publish()
 
     def _refuse_forked_child(self) -> None:
@@ -243,12 +244,11 @@ class CurrentThreadExecutor(JobExecutor):
             self._closed = True
         while (job := self._take_job()) is not None:
             try:
-                passed_on = self._pass_on(job)
-            except RuntimeError:
-                # It has shut down; whoever waits is told that the call was dropped.
-                passed_on = False
-            if not passed_on:
-                job.drop()
+                if not self._pass_on(job):
+                    job.drop()
+            except Exception as error:
+                # It has shut down, or is broken.
+                job.drop(error)
 
     def _take_job(self) -> Job | None:
         # Not after a look whether there is one: another thread may close it, too.
