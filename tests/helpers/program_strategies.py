@@ -25,15 +25,19 @@ class Where:
             told apart from others only from Python 3.13 on.
         is_plain: Sync code that is below no call.
         in_sensitive: Sync code that was called as sensitive.
+        cleans_up: The code cleans up after a cancel, and what it leaves behind when it fails
+            is cancelled as all ends. Not then: a call that takes its time to fail, with others
+            behind it that may or may not begin.
     """
 
     depth: int
     is_free: bool = False
     is_plain: bool = False
     in_sensitive: bool = False
+    cleans_up: bool = False
 
     def inside(self) -> Where:
-        return Where(self.depth - 1, self.is_free)
+        return Where(self.depth - 1, self.is_free, cleans_up=self.cleans_up)
 
     def called(self, sensitive: bool) -> Where:
         return replace(self.inside(), in_sensitive=sensitive)
@@ -73,7 +77,7 @@ def _blocks(
 def sync_blocks(where: Where, fails: bool = False) -> Blocks:
     """Blocks of sync code, which are likely to raise an error with `fails`."""
     failures = SYNC_FAILURES
-    if where.in_sensitive and not where.is_free:
+    if where.in_sensitive and not where.is_free and not where.cleans_up:
         # One that was cancelled as it started might wait for an event loop that has ended.
         failures = SENSITIVE_FAILURES
     if where.depth <= 0:
@@ -183,7 +187,7 @@ def _chains(where: Where, layers: int = LAYERS) -> Blocks:
 
 @functools.cache
 def _links(where: Where, layers: int) -> Steps:
-    cleanup = async_blocks(replace(where, depth=min(where.depth, 2)))
+    cleanup = async_blocks(replace(where, depth=min(where.depth, 2), cleans_up=True))
     points = [
         st.builds(p.Point, cleanup, st.booleans()),
         st.builds(p.Queued, st.just((p.SetVariable(0),))),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
+import os
 import sys
 import threading
 import warnings
@@ -391,3 +392,131 @@ def test_a_loop_with_signal_handlers_that_is_handed_over_leaves_none_behind() ->
         """
     )
     assert (ended.status, ended.out, ended.err) == (0, "served\n", "")
+
+
+def test_a_loop_whose_main_task_is_done_is_not_offered_any_more() -> None:
+    """The last turn has both asked the calling thread to serve and ended the main task."""
+    ran = threading.Event()
+
+    async def left_behind() -> None:
+        await sync_to_async(ran.wait)(0.02)
+        await asyncio.Event().wait()
+
+    async def main() -> None:
+        task = asyncio.create_task(left_behind())
+        tasks.append(task)
+        await asyncio.sleep(0)
+
+    tasks: list[asyncio.Task[None]] = []
+    for _ in range(5):
+        async_to_sync(main)()
+    assert all(task.cancelled() for task in tasks)
+    assert not [thread for thread in threading.enumerate() if thread.name == "asgi-sync event loop"]
+
+
+def test_a_helper_that_is_about_to_leave_the_loop_is_waited_for() -> None:
+    """The main task is done before the calling thread knows that the helper has the loop."""
+    cleaned_up: list[bool] = []
+    main_has_ended, goes_on = threading.Event(), threading.Event()
+
+    async def left_behind() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cleaned_up.append(True)
+
+    def served() -> None:
+        main_has_ended.wait()
+        threading.Timer(0.05, goes_on.set).start()
+
+    def in_the_last_turn() -> None:
+        main_has_ended.set()
+        goes_on.wait()
+
+    async def main() -> None:
+        tasks.append(asyncio.create_task(left_behind()))
+        tasks.append(asyncio.create_task(sync_to_async(served)()))
+        while threading.current_thread() is threading.main_thread():
+            await asyncio.sleep(0)
+        asyncio.get_running_loop().call_soon(in_the_last_turn)
+
+    tasks: list[asyncio.Task[None]] = []
+    async_to_sync(main)()
+    assert cleaned_up == [True]
+
+
+def test_what_a_signal_handler_raises_between_two_calls_ends_the_coroutine() -> None:
+    ended = run_python(
+        """
+        import asyncio, os, signal
+        from asgi_sync import async_to_sync, sync_to_async
+        from asgi_sync.current_thread_executor import CurrentThreadExecutor
+        from helpers.hand_over import until_the_loop_has_run
+
+        class Alarm(Exception): ...
+
+        def handler(*_):
+            raise Alarm
+
+        signal.signal(signal.SIGTERM, handler)
+        serve_all = CurrentThreadExecutor.serve_all
+
+        def serve_and_be_interrupted(self):
+            serve_all(self)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        CurrentThreadExecutor.serve_all = serve_and_be_interrupted
+
+        async def main():
+            await until_the_loop_has_run()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                print("cleaned up")
+
+        try:
+            async_to_sync(main)()
+        except Alarm:
+            print("raised")
+        """
+    )
+    assert (ended.status, ended.out, ended.err) == (0, "cleaned up\nraised\n", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform cannot fork")
+def test_a_child_forked_by_served_code_leaves_the_parents_loop_to_the_parent() -> None:
+    ended = run_python(
+        """
+        import asyncio, os, sys
+        from asgi_sync import async_to_sync, sync_to_async
+
+        parent = os.getpid()
+
+        def forks():
+            child = os.fork()
+            if child:
+                os.waitpid(child, 0)
+
+        async def task():
+            try:
+                await asyncio.Event().wait()
+            finally:
+                print("cleaned up in", "parent" if os.getpid() == parent else "child", flush=True)
+
+        async def main():
+            other = asyncio.create_task(task())
+            await sync_to_async(forks)()
+            # The loop's wake-up still works.
+            await sync_to_async(print, thread_sensitive=False)("parent goes on", flush=True)
+            other.cancel()
+
+        try:
+            async_to_sync(main)()
+        except RuntimeError as error:
+            assert os.getpid() != parent and "was forked" in str(error)
+            print("child is told", flush=True)
+            os._exit(0)
+        """
+    )
+    assert ended.status == 0
+    assert ended.out.splitlines() == ["child is told", "parent goes on", "cleaned up in parent"]

@@ -9,6 +9,7 @@ import os
 import signal
 import threading
 import warnings
+import weakref
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -467,5 +468,144 @@ async def test_a_function_that_raises_the_handled_error_leaves_no_reference_cycl
         await thread_of_sync_code()
         await thread_of_sync_code()
         assert dead() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform cannot fork")
+@pytest.mark.parametrize("thread_sensitive", [True, False])
+def test_a_forked_child_that_returns_into_a_worker_runs_no_jobs_of_its_parent(
+    thread_sensitive: bool,
+) -> None:
+    ended = run_python(
+        f"""
+        import asyncio, os
+        from asgi_sync import set_thread_limits, sync_to_async
+
+        set_thread_limits(pool=1)
+        parent = os.getpid()
+
+        def forks():
+            child = os.fork()
+            if child:
+                os.waitpid(child, 0)
+
+        def job():
+            print("in", "parent" if os.getpid() == parent else "child", flush=True)
+
+        async def main():
+            calls = [forks, job, job]
+            await asyncio.gather(
+                *(sync_to_async(call, thread_sensitive={thread_sensitive})() for call in calls)
+            )
+
+        asyncio.run(main())
+        """
+    )
+    assert (ended.status, ended.out.splitlines()) == (0, ["in parent", "in parent"])
+
+
+@pytest.mark.asyncio
+async def test_an_executor_that_fails_to_take_over_a_call_fails_that_call_alone() -> None:
+    class Full(Exception):
+        pass
+
+    class TakesOne(ThreadPoolExecutor):
+        taken = 0
+
+        def submit(self, *args: Any, **kwargs: Any) -> Any:
+            self.taken += 1
+            if self.taken > 1:
+                raise Full
+            return super().submit(*args, **kwargs)
+
+    tasks: list[asyncio.Task[None]] = []
+
+    async def inner() -> None:
+        tasks.append(asyncio.create_task(sync_to_async(lambda: None)()))
+        await asyncio.sleep(0)
+
+    def function() -> str:
+        async_to_sync(inner)()
+        return "result"
+
+    with TakesOne(1) as executor:
+        async with ThreadSensitiveContext(executor=executor):
+            assert await sync_to_async(function)() == "result"
+            with pytest.raises(Full):
+                await tasks[0]
+
+
+@pytest.mark.asyncio
+async def test_a_cancelled_call_that_is_still_queued_keeps_nothing_of_its_task() -> None:
+    class Value:
+        pass
+
+    variable: contextvars.ContextVar[Value] = contextvars.ContextVar("variable")
+    hold, dead = threading.Event(), []
+
+    async def call() -> None:
+        value = Value()
+        dead.append(weakref.ref(value))
+        variable.set(value)
+        del value
+        await sync_to_async(lambda: None)()
+
+    busy = asyncio.create_task(sync_to_async(hold.wait)())
+    queued = asyncio.create_task(call())
+    await asyncio.sleep(0)
+    queued.cancel()
+    await asyncio.wait([queued])
+    del queued
+    await asyncio.sleep(0)
+    gc.collect()
+    assert dead[0]() is None
+    hold.set()
+    await busy
+
+
+def test_a_call_that_ends_after_its_loop_keeps_nothing_of_it() -> None:
+    hold, dead = threading.Event(), []
+
+    async def main() -> None:
+        dead.append(weakref.ref(asyncio.get_running_loop()))
+        call = asyncio.create_task(sync_to_async(hold.wait)())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        call.cancel()
+        await asyncio.wait([call])
+
+    async def until_the_thread_is_free() -> None:
+        await sync_to_async(lambda: None)()
+
+    asyncio.run(main())
+    hold.set()
+    asyncio.run(until_the_thread_is_free())
+    gc.collect()
+    assert dead[0]() is None
+
+
+@pytest.mark.asyncio
+async def test_a_call_on_another_kind_of_executor_leaves_no_reference_cycle() -> None:
+    class Value:
+        pass
+
+    variable: contextvars.ContextVar[Value] = contextvars.ContextVar("variable")
+    dead: list[weakref.ref[Value]] = []
+
+    async def call(executor: Executor) -> None:
+        value = Value()
+        dead.append(weakref.ref(value))
+        variable.set(value)
+        del value
+        await sync_to_async(lambda: None, thread_sensitive=False, executor=executor)()
+
+    gc.collect()
+    gc.disable()
+    try:
+        with ThreadPoolExecutor(1) as executor:
+            await asyncio.create_task(call(executor))
+        await asyncio.sleep(0)
+        assert dead[0]() is None
     finally:
         gc.enable()

@@ -161,6 +161,26 @@ class TestRefused:
             await main()
 
     @pytest.mark.asyncio
+    async def test_the_function_that_waits_has_not_begun_when_the_call_is_made(self) -> None:
+        loop, started = asyncio.get_running_loop(), Future[Future[int]]()
+
+        def busy() -> int:
+            return started.result().result()
+
+        async def main() -> None:
+            function = asyncio.create_task(sync_to_async(busy)())
+            # Both are queued in one turn of the loop, before the thread can wake up.
+            starter = asyncio.create_task(start())
+            with pytest.raises(RuntimeError, match=WOULD_DEADLOCK):
+                await function
+            await starter
+
+        async def start() -> None:
+            started.set_result(asyncio.run_coroutine_threadsafe(thread_of_sync_code(), loop))
+
+        await main()
+
+    @pytest.mark.asyncio
     async def test_two_contexts_wait_for_each_others_thread(self) -> None:
         """The threads of both are blocked in the bridge, each for a call that needs the other."""
         loop = asyncio.get_running_loop()

@@ -129,6 +129,7 @@ class Drive:
         self._may_run_in_place = may_run_in_place
         self._may_serve = True
         self._asked_to_serve = False
+        self._is_stopping = False
         self._helper: Worker | None = None
         self._helper_runs: Ending | None = None
         self._error: BaseException | None = None
@@ -198,7 +199,7 @@ class Drive:
         return self._helper_runs is not None and not self._helper_runs.done()
 
     def _run_in_place(self) -> None:
-        self._asked_to_serve = False
+        self._asked_to_serve = self._is_stopping = False
         self._record.runs_loop = True
         try:
             if not self._may_serve:
@@ -212,7 +213,7 @@ class Drive:
         # On the loop. Elsewhere than in place it was asked for too late.
         if self._record.runs_loop:
             self._asked_to_serve = True
-            self._loop.stop()
+            self._stop_loop()
 
     def _offer_and_serve(self) -> None:
         """Serve while the helper has not begun; with the loop in place again, or on it."""
@@ -263,6 +264,7 @@ class Drive:
     def _help(self, offer: threading.Lock, runs: Ending) -> None:
         if not offer.acquire(blocking=False):
             return
+        self._is_stopping = False
         try:
             self._loop.run_forever()
         except BaseException as error:
@@ -294,11 +296,17 @@ class Drive:
         in_place = self._place is Place.IN_PLACE
         if in_place and main is self._main and self._pooled.has_nothing_to_run:
             main.remove_done_callback(self._stop)
-            self._loop.stop()
+            self._stop_loop()
 
     def _stop(self, task: asyncio.Task[Any]) -> None:
         # Not for the main task of a run that has failed, which is cancelled in the next.
         if task is self._main:
+            self._stop_loop()
+
+    def _stop_loop(self) -> None:
+        # Once: uvloop would stop in its next run for a second one.
+        if not self._is_stopping:
+            self._is_stopping = True
             self._loop.stop()
 
 
