@@ -6,8 +6,8 @@ call after all: the call comes from below it, though nothing has told so, as in 
 was started in an empty context. Where it waits by other means, the call ends with an error
 that names both sides.
 
-A call may begin to be waited for after it was made. So calls that queue behind another
-are looked at several times a second, by a worker thread that is there while any are. A timer of
+A call may begin to be waited for after it was made. So calls that queue behind another are
+looked at several times a second, by a worker thread that is there while any are. A timer of
 their event loop would do, too, but could not be taken back without a trace.
 """
 
@@ -35,7 +35,6 @@ LOOK_SECONDS = 0.1
 # How many are looked at in one go, oldest first. Each takes some microseconds for each
 # thread; behind the one that stands still all others do, too.
 LOOK_AT_MOST = 100
-
 
 _Watched: TypeAlias = "SerialExecutor | CurrentThreadExecutor"
 

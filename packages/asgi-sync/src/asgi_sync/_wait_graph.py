@@ -147,10 +147,10 @@ def _blocked_in_async_to_sync(task: asyncio.Task[Any]) -> Iterator[BlockedCall]:
     coroutine: Any = task.get_coro()
     frame = getattr(coroutine, "cr_frame", None)
     # Others' frames are not looked into: that would keep what their variables refer to.
-    is_ours = frame is not None and frame.f_code is AsyncSide.run.__code__
-    side = frame.f_locals.get("self") if is_ours else None
-    if isinstance(side, AsyncSide) and side.record.is_open:
-        yield side.record
+    if frame is not None and frame.f_code is AsyncSide.run.__code__:
+        side = frame.f_locals.get("self")
+        if isinstance(side, AsyncSide) and side.record.is_open:
+            yield side.record
 
 
 class _Stacks:
