@@ -88,7 +88,7 @@ def wait_until_ended(
     """Serve others in this thread until `ending`, which another thread brings about.
 
     Ctrl-C has cancelled the async code, which is waited for; a second one ends the wait,
-    and `blocked_call` raises KeyboardInterrupt (rule R10). Any other exception that a
+    and `ThreadIsBlocked` raises KeyboardInterrupt (rule R10). Any other exception that a
     signal handler raises here cancels, waits, and propagates.
     """
     executor = record.executor

@@ -11,8 +11,8 @@ A task that waits in `sync_to_async` was cancelled. What then (rule R7):
    `abandon_on_cancel`: it ends at once, or it waits for the function and ends then.
 
 In 2 and 3 nobody takes what the function returns or raises: a result is dropped, an error
-is logged once. `asyncio.shield` is of no use here: it reports errors
-of what it shields to the event loop's exception handler once its waiter is gone.
+is logged once. `asyncio.shield` is of no use here: it reports errors of what it shields to
+the event loop's exception handler once its waiter is gone.
 """
 
 from __future__ import annotations

@@ -12,7 +12,8 @@ holds only for as long as the task stands still:
 
 And nobody else may enter the context meanwhile. A task can be made to share its context
 with others, which nothing keeps from running; then the function runs in a copy, as it does
-on Python 3.11, where a task does not tell its context.
+on Python 3.11, where a task does not tell its context. What is given the context while the
+function runs, a task or a callback with `context=`, cannot be seen coming, and is lost.
 """
 
 from __future__ import annotations
