@@ -210,6 +210,22 @@ class TestRefused:
 class TestLeftAlone:
     """Nothing is refused that can still make progress."""
 
+    def test_a_call_behind_a_function_that_waits_for_another_one_is_not_refused(self) -> None:
+        """The thread waits for both in the end, but only one keeps it from going on."""
+
+        async def main() -> list[object]:
+            loop = asyncio.get_running_loop()
+
+            def busy() -> str:
+                future = asyncio.run_coroutine_threadsafe(thread_of_sync_code(), loop)
+                with pytest.raises(RuntimeError, match="would deadlock"):
+                    future.result()
+                return "refused"
+
+            return list(await asyncio.gather(sync_to_async(busy)(), thread_of_sync_code()))
+
+        assert async_to_sync(main)() == ["refused", threading.get_ident()]
+
     @pytest.mark.asyncio
     async def test_code_that_a_function_has_started_and_does_not_wait_for(self) -> None:
         loop, release = asyncio.get_running_loop(), threading.Event()

@@ -224,6 +224,11 @@ class BlockedCall(Record):
         """Whether the waiting thread is in somebody's code that it has been given to run."""
         return self._executor is not None and self._executor.in_call
 
+    @property
+    def is_serving(self) -> bool:
+        """Whether the waiting thread runs a call from below just now."""
+        return self._executor is not None and self._executor.running is not None
+
     def drive(self, run_loop: Callable[[], None], request_service: Callable[[], None]) -> bool:
         """Have the waiting thread run an event loop, until that returns.
 

@@ -17,7 +17,8 @@ The edges, all from what is waited for to what waits:
 |                          |                                   | `run_coroutine_threadsafe`     |
 | the task of an           | the call                          | its coroutine                  |
 | `async_to_sync` call     |                                   |                                |
-| an `async_to_sync` call  | the thread that waits             | its record                     |
+| an `async_to_sync` call  | the thread that waits, if it does | its record                     |
+|                          | not serve a call just now         |                                |
 | the task that a loop is  | the thread that runs the loop     | that thread's stack            |
 | run for                  |                                   |                                |
 | a `concurrent.futures`   | the thread in its `result()`      | that thread's stack            |
@@ -94,7 +95,9 @@ def _waiting_for(node: Node, stacks: _Stacks) -> Iterator[Node]:
         yield from stacks.tasks_of_sync_code_in(node)
         return
     if isinstance(node, BlockedCall):
-        yield Thread(node.thread)
+        # A thread that serves a call is held up by that, not by what it waits for below.
+        if not node.is_serving:
+            yield Thread(node.thread)
         return
     if isinstance(node, concurrent.futures.Future):
         yield from stacks.blocked_in_result_of(node)
