@@ -90,7 +90,11 @@ class CurrentThreadExecutor(JobExecutor):
             raise RuntimeError("You cannot submit onto CurrentThreadExecutor from its own thread")
         if not self._accept(job):
             raise RuntimeError("CurrentThreadExecutor already quit or is broken")
-        return self.running
+        try:
+            # The first that waits is about to run.
+            return self.running or self._jobs[0]
+        except IndexError:
+            return None
 
     def waiting_jobs(self) -> list[Job]:
         """The calls that have not begun, oldest first."""
