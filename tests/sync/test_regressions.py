@@ -520,13 +520,21 @@ async def test_an_executor_that_fails_to_take_over_a_call_fails_that_call_alone(
             return super().submit(*args, **kwargs)
 
     tasks: list[asyncio.Task[None]] = []
+    inner_has_ended, is_queued = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    async def left_over() -> None:
+        await inner_has_ended.wait()
+        loop.call_soon(is_queued.set)
+        await sync_to_async(lambda: None)()
 
     async def inner() -> None:
-        tasks.append(asyncio.create_task(sync_to_async(lambda: None)()))
-        await asyncio.sleep(0)
+        tasks.append(asyncio.create_task(left_over()))
 
     def function() -> str:
         async_to_sync(inner)()
+        loop.call_soon_threadsafe(inner_has_ended.set)
+        is_queued.wait()
         return "result"
 
     with TakesOne(1) as executor:

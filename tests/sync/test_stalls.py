@@ -181,6 +181,28 @@ class TestRefused:
         await main()
 
     @pytest.mark.asyncio
+    async def test_the_executor_of_the_function_is_watched_already(self) -> None:
+        """A call behind another one, both from below the function, comes before."""
+        loop = asyncio.get_running_loop()
+
+        async def two_calls() -> None:
+            hold = threading.Event()
+            first = asyncio.create_task(sync_to_async(hold.wait)())
+            await asyncio.sleep(0)
+            behind = asyncio.create_task(thread_of_sync_code())
+            await asyncio.sleep(0)
+            hold.set()
+            await asyncio.gather(first, behind)
+
+        def busy() -> int:
+            async_to_sync(two_calls)()
+            assert _stalls.stall_watch._watched
+            return asyncio.run_coroutine_threadsafe(thread_of_sync_code(), loop).result()
+
+        with pytest.raises(RuntimeError, match=WOULD_DEADLOCK):
+            await sync_to_async(busy)()
+
+    @pytest.mark.asyncio
     async def test_two_contexts_wait_for_each_others_thread(self) -> None:
         """The threads of both are blocked in the bridge, each for a call that needs the other."""
         loop = asyncio.get_running_loop()

@@ -110,7 +110,7 @@ class StallWatch:
     def start_afresh(self) -> None:
         """Forget all calls, as in a forked child."""
         self._lock = threading.RLock()
-        # With the function that keeps their thread busy, where that does not change.
+        # With the function that keeps their thread busy when none of their calls does.
         self._watched: dict[_Watched, SyncCall | None] = {}
         self._is_watching = False
         self._stop = threading.Event()
@@ -119,10 +119,10 @@ class StallWatch:
 
     def add(self, executor: _Watched, function: SyncCall | None) -> None:
         """Keep an eye on what waits in `executor`, until nothing does."""
-        if executor in self._watched:
+        if executor in self._watched and function is None:
             return
         with self._lock:
-            self._watched[executor] = function
+            self._watched[executor] = function or self._watched.get(executor)
             if self._is_watching:
                 return
             self._is_watching = True
@@ -172,7 +172,7 @@ class StallWatch:
                 jobs = executor.waiting_jobs()
                 if jobs:
                     self._watched[executor] = function
-            occupant = function or _function_of(executor.running)
+            occupant = _function_of(executor.running) or function
             for side in jobs[:LOOK_AT_MOST]:
                 if isinstance(side, SyncSide) and occupant is not None:
                     yield executor, side, occupant
