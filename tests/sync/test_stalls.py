@@ -181,8 +181,12 @@ class TestRefused:
         await main()
 
     @pytest.mark.asyncio
-    async def test_the_executor_of_the_function_is_watched_already(self) -> None:
+    async def test_the_executor_of_the_function_is_watched_already(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """A call behind another one, both from below the function, comes before."""
+        # So long that the first look comes after both.
+        monkeypatch.setattr(_stalls, "LOOK_SECONDS", 0.3)
         loop = asyncio.get_running_loop()
 
         async def two_calls() -> None:
@@ -196,7 +200,6 @@ class TestRefused:
 
         def busy() -> int:
             async_to_sync(two_calls)()
-            assert _stalls.stall_watch._watched
             return asyncio.run_coroutine_threadsafe(thread_of_sync_code(), loop).result()
 
         with pytest.raises(RuntimeError, match=WOULD_DEADLOCK):
