@@ -3,7 +3,7 @@
 | profile | random programs | when                                         |
 |---------|-----------------|----------------------------------------------|
 | dev     | 300             | in every run of the tests                    |
-| ci      | 2,000           | where the environment variable CI is set     |
+| ci      | 2,000           | where RANDOM_PROGRAMS=ci, as in `.ci/run`    |
 | long    | 100,000         | by hand, after a change of the thread rules: |
 
     hatch test -- --hypothesis-profile=long tests/sync/test_properties.py
@@ -28,4 +28,4 @@ for name, max_examples in [("dev", 300), ("ci", 2_000), ("long", 100_000)]:
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow],
     )
-settings.load_profile("ci" if os.environ.get("CI") else "dev")
+settings.load_profile(os.environ.get("RANDOM_PROGRAMS", "dev"))
