@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -142,14 +143,19 @@ async def test_a_context_that_is_blocked_in_async_to_sync_does_not_count() -> No
 async def test_a_context_that_nobody_has_left_gives_its_place_back_when_it_is_collected() -> None:
     set_thread_limits(contexts=1)
 
+    dead: list[weakref.ref[ThreadSensitiveContext]] = []
+
     async def never_left() -> None:
-        await ThreadSensitiveContext().__aenter__()
+        context = ThreadSensitiveContext()
+        dead.append(weakref.ref(context))
+        await context.__aenter__()
         await sync_to_async(lambda: None)()
 
     await asyncio.create_task(never_left())
-    # The event loop refers to the task until this one has taken another step.
-    await asyncio.sleep(0)
-    gc.collect()
+    # The event loop refers to the task, and the thread to the call, for a moment more.
+    while dead[0]() is not None:
+        await asyncio.sleep(0)
+        gc.collect()
     async with ThreadSensitiveContext():
         assert await sync_to_async(lambda: "ran")() == "ran"
 
