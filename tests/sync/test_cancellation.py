@@ -82,18 +82,6 @@ def test_a_cancel_for_a_loop_that_has_closed_is_dropped() -> None:
     handle.cancel()
 
 
-def test_a_signal_handler_may_cancel_while_its_thread_does() -> None:
-    handle, done = CancelHandle(), threading.Event()
-
-    def thread() -> None:
-        with handle._lock:
-            handle.cancel()
-        done.set()
-
-    threading.Thread(target=thread, daemon=True).start()
-    assert done.wait(10)
-
-
 @pytest.mark.asyncio
 async def test_sync_code_can_ask_whether_its_caller_was_cancelled() -> None:
     began, cancelled, answers = threading.Event(), threading.Event(), Future[tuple[bool, bool]]()

@@ -68,7 +68,7 @@ async def test_nothing_is_left_behind_when_threads_post_all_the_time() -> None:
         with ThreadPoolExecutor(4) as threads:
             mailbox = mailbox_of(loop)
             for _ in range(50):
-                waiters = [Waiter(loop) for _ in range(20)]
+                waiters = [Waiter.on(loop) for _ in range(20)]
                 for waiter in waiters:
                     threads.submit(mailbox.post, waiter)
                 await asyncio.gather(*waiters)
@@ -79,7 +79,7 @@ async def test_nothing_is_left_behind_when_threads_post_all_the_time() -> None:
 @pytest.mark.asyncio
 async def test_a_waiter_that_was_cancelled_meanwhile_is_left_alone() -> None:
     future: Future[None] = Future()
-    waiter = Waiter(asyncio.get_running_loop())
+    waiter = Waiter.on(asyncio.get_running_loop())
     post_when_done(future, waiter)
     waiter.cancel()
     future.set_result(None)
@@ -91,7 +91,7 @@ def test_a_post_to_a_loop_that_has_closed_is_of_no_effect() -> None:
     future: Future[None] = Future()
 
     async def leave() -> None:
-        post_when_done(future, Waiter(asyncio.get_running_loop()))
+        post_when_done(future, Waiter.on(asyncio.get_running_loop()))
 
     asyncio.run(leave())
     future.set_result(None)
@@ -111,7 +111,7 @@ async def test_a_loop_in_another_thread_has_another_mailbox() -> None:
 def test_nothing_refers_to_a_loop_after_it_was_used() -> None:
     async def call() -> weakref.ref[asyncio.AbstractEventLoop]:
         future: Future[None] = Future()
-        waiter = Waiter(asyncio.get_running_loop())
+        waiter = Waiter.on(asyncio.get_running_loop())
         post_when_done(future, waiter)
         threading.Thread(target=future.set_result, args=(None,)).start()
         await waiter
@@ -125,7 +125,7 @@ def test_nothing_refers_to_a_loop_after_it_was_used() -> None:
 class TestWaiter:
     @pytest.mark.asyncio
     async def test_its_task_goes_on_in_the_very_call_that_delivers_it(self) -> None:
-        waiter, went_on = Waiter(asyncio.get_running_loop()), []
+        waiter, went_on = Waiter.on(asyncio.get_running_loop()), []
 
         async def wait() -> None:
             await waiter
@@ -145,7 +145,7 @@ class TestWaiter:
 
     @pytest.mark.asyncio
     async def test_a_task_that_awaits_it_can_be_cancelled(self) -> None:
-        waiter = Waiter(asyncio.get_running_loop())
+        waiter = Waiter.on(asyncio.get_running_loop())
 
         async def wait() -> None:
             await waiter
@@ -160,13 +160,13 @@ class TestWaiter:
 
     @pytest.mark.asyncio
     async def test_it_can_be_delivered_before_it_is_awaited(self) -> None:
-        waiter = Waiter(asyncio.get_running_loop())
+        waiter = Waiter.on(asyncio.get_running_loop())
         waiter.deliver()
         await waiter
 
     @pytest.mark.asyncio
     async def test_several_may_wait_for_it_as_for_any_future(self) -> None:
-        waiter, called = Waiter(asyncio.get_running_loop()), []
+        waiter, called = Waiter.on(asyncio.get_running_loop()), []
         context = contextvars.copy_context()
         for number in range(3):
             waiter.add_done_callback(lambda _, n=number: called.append(n), context=context)
@@ -176,7 +176,7 @@ class TestWaiter:
 
     @pytest.mark.asyncio
     async def test_a_callback_that_was_removed_is_not_called(self) -> None:
-        waiter, called = Waiter(asyncio.get_running_loop()), []
+        waiter, called = Waiter.on(asyncio.get_running_loop()), []
         waiter.add_done_callback(called.append, context=contextvars.copy_context())
         assert waiter.remove_done_callback(called.append) == 1
         waiter.deliver()
@@ -194,7 +194,7 @@ class TestWaiter:
 
         loop = asyncio.SelectorEventLoop()
         try:
-            waiters = [Waiter(loop) for _ in range(2)]
+            waiters = [Waiter.on(loop) for _ in range(2)]
             first = loop.create_task(leaves(waiters[0]))
             second = loop.create_task(goes_on(waiters[1]))
             loop.run_until_complete(asyncio.sleep(0))

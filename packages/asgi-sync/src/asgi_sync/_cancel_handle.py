@@ -3,63 +3,58 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from asyncio import AbstractEventLoop
 from typing import Any
 
 
 class CancelHandle:
     """Cancels a task from any thread, also one that has not been made yet.
 
-    `_lock` guards the fields: `attach` and `detach` run in the task, on its loop;
-    `cancel` runs anywhere.
+    Without a lock, so that a signal handler may cancel at any instruction. `attach` and
+    `detach` run in the task, on its loop; `cancel` runs anywhere. Each of them writes first
+    and looks second, so that one of the two sees the other, or both do:
+
+        the task                            a thread that cancels
+        1. attach: there is a task          a. cancelling is requested
+        2. requested? then detach           b. a task? then have it cancelled
     """
 
-    __slots__ = ("_attached", "_lock", "_loop", "_requested", "_task")
+    __slots__ = ("_has_been_attached", "_requested", "_task")
 
     def __init__(self) -> None:
-        # Re-entrant: a signal handler may cancel in the midst of a cancel.
-        self._lock = threading.RLock()
         self._task: asyncio.Task[Any] | None = None
-        self._loop: AbstractEventLoop | None = None
         self._requested = False
-        self._attached = False
+        self._has_been_attached = False
 
     def attach(self, task: asyncio.Task[Any]) -> bool:
         """Have `cancel` cancel `task` from now on; false if that was asked for before."""
-        with self._lock:
-            if self._requested:
-                return False
-            self._attached = True
-            self._task = task
-            self._loop = task.get_loop()
-            return True
+        self._task = task
+        self._has_been_attached = True
+        if self._requested:
+            self._task = None
+            return False
+        return True
 
     def detach(self) -> None:
         """Forget the task: what it was to do is done."""
-        with self._lock:
-            self._task = self._loop = None
+        self._task = None
 
     def cancel(self) -> bool:
         """Cancel the task, if there is one; if not, none will be attached any more.
 
-        Returns whether there has been one. Thread-safe, signal-safe, waits for nothing.
+        Returns whether one was, or is about to be refused by `attach`. Thread-safe,
+        signal-safe, waits for nothing.
         """
-        with self._lock:
-            self._requested = True
-            task, loop = self._task, self._loop
-            has_been_attached = self._attached
-        if task is not None and loop is not None:
+        self._requested = True
+        task = self._task
+        if task is not None:
             try:
-                loop.call_soon_threadsafe(self._cancel_if_attached, task)
+                task.get_loop().call_soon_threadsafe(self._cancel_if_attached, task)
             except RuntimeError:
                 # The loop has closed, and a closed loop's task runs no more.
                 pass
-        return has_been_attached
+        return self._has_been_attached
 
     def _cancel_if_attached(self, task: asyncio.Task[Any]) -> None:
         # The work may have ended since, with the task in its last steps.
-        with self._lock:
-            attached = self._task is task
-        if attached:
+        if self._task is task:
             task.cancel()

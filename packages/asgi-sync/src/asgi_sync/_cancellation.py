@@ -52,7 +52,7 @@ async def _until_inner_ended(call: SyncCall) -> None:
     while inner is not None and not inner.done():
         # If the loop closes meanwhile, this can never go on. An error of the call is
         # reported when its coroutine is closed.
-        waiter = Waiter(asyncio.get_running_loop())
+        waiter = Waiter.on(asyncio.get_running_loop())
         post_when_done(inner, waiter)
         try:
             await waiter

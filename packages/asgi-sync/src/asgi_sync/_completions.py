@@ -28,21 +28,20 @@ from asyncio import AbstractEventLoop
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context
-from typing import Any
+from typing import Any, Self
 
 
 class Ending:
     """The moment at which something has ended, set by any thread; again is no matter.
 
-    Like `concurrent.futures.Future`, but signal-safe. The lock of a future is a Python
-    object: a KeyboardInterrupt between its acquisition and the `with` block leaves it
-    locked, and then the thread that would set the future hangs.
+    Without a lock, so that it can be used in a signal handler. As with the mailbox, who adds
+    a callback puts it in first and looks second, who sets it the other way round; taking one
+    out is one operation, so each is called once, by one of the two.
     """
 
-    __slots__ = ("_callbacks", "_done", "_lock")
+    __slots__ = ("_callbacks", "_done")
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._done = False
         self._callbacks: list[Callable[[Ending], None]] = []
 
@@ -51,19 +50,22 @@ class Ending:
 
     def add_done_callback(self, callback: Callable[[Ending], None]) -> None:
         """Call `callback` in the thread that sets it, or now if it is set already."""
-        with self._lock:
-            if not self._done:
-                self._callbacks.append(callback)
-                return
-        callback(self)
+        self._callbacks.append(callback)
+        if self._done:
+            self._call_all()
 
     def set(self) -> None:
-        if self._done:
-            return
-        with self._lock:
-            self._done = True
-            callbacks, self._callbacks = self._callbacks, []
-        for callback in callbacks:
+        self._done = True
+        if self._callbacks:
+            self._call_all()
+
+    def _call_all(self) -> None:
+        while True:
+            try:
+                # A look before it could find what the other thread takes first.
+                callback = self._callbacks.pop(0)
+            except IndexError:
+                return
             callback(self)
 
 
@@ -76,11 +78,16 @@ class Waiter(asyncio.Future[None]):
 
     __slots__ = ("_context", "callback")
 
-    def __init__(self, loop: AbstractEventLoop) -> None:
-        super().__init__(loop=loop)
-        # The first one; a future shows its others in the same way.
-        self.callback: Callable[[Any], object] | None = None
-        self._context: Context | None = None
+    # The first one; a future shows its others in the same way.
+    callback: Callable[[Any], object] | None
+    _context: Context | None
+
+    @classmethod
+    def on(cls, loop: AbstractEventLoop) -> Self:
+        """One of an event loop. Not by `__init__`, which takes as long as all else here."""
+        waiter = cls(loop=loop)
+        waiter.callback = waiter._context = None
+        return waiter
 
     def add_done_callback(
         self, fn: Callable[[Any], object], /, *, context: Context | None = None

@@ -201,7 +201,7 @@ class SyncSide(Generic[_R]):
             self._report_error(self._orphan)
 
     def _make_waiter(self, loop: AbstractEventLoop) -> Waiter:
-        return Waiter(loop)
+        return Waiter.on(loop)
 
     def _forget_call(self) -> None:
         # An error may be kept for long, and its traceback's frames refer to this.

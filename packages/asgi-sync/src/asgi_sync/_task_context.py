@@ -117,7 +117,9 @@ class SideInTaskContext(SyncSide[_R]):
             self.drop(error)
 
     def _make_waiter(self, loop: AbstractEventLoop) -> Waiter:
-        return _PatientWaiter(self, loop)
+        waiter = _PatientWaiter.on(loop)
+        waiter.wait_for(self)
+        return waiter
 
 
 class _PatientWaiter(Waiter):
@@ -125,8 +127,8 @@ class _PatientWaiter(Waiter):
 
     __slots__ = ("_cancels", "_side")
 
-    def __init__(self, side: SideInTaskContext[Any], loop: AbstractEventLoop) -> None:
-        super().__init__(loop)
+    def wait_for(self, side: SideInTaskContext[Any]) -> None:
+        """Before anything else: the side whose end it waits for."""
         self._side: SideInTaskContext[Any] | None = side
         self._cancels: list[Any] = []
 

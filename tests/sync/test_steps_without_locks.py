@@ -1,0 +1,130 @@
+"""Two threads at once, or a signal handler: what one does between any two steps of the other."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from helpers.interruptions import codes_of, instructions_of, interrupt_before
+
+from asgi_sync._cancel_handle import CancelHandle
+from asgi_sync._completions import Ending
+
+
+class RecordingLoop:
+    """Calls what it was given when it is told to."""
+
+    def __init__(self) -> None:
+        self._scheduled: list[Callable[[], object]] = []
+
+    def call_soon_threadsafe(self, callback: Callable[..., object], *args: object) -> None:
+        self._scheduled.append(functools.partial(callback, *args))
+
+    def turn(self) -> None:
+        while self._scheduled:
+            self._scheduled.pop(0)()
+
+
+class RecordingTask:
+    """Counts how often it is cancelled."""
+
+    def __init__(self) -> None:
+        self.loop = RecordingLoop()
+        self.cancels = 0
+
+    def get_loop(self) -> RecordingLoop:
+        return self.loop
+
+    def cancel(self) -> None:
+        self.cancels += 1
+
+
+def test_a_cancel_in_the_midst_of_attach_refuses_the_task_or_cancels_it() -> None:
+    code = codes_of(CancelHandle)
+    new_task: Any = RecordingTask()
+    steps = instructions_of(functools.partial(CancelHandle().attach, new_task), code)
+    outcomes = set()
+    for step in range(steps):
+        handle, task, attached = CancelHandle(), RecordingTask(), list[bool]()
+
+        def attach(
+            handle: CancelHandle = handle, task: Any = task, attached: list[bool] = attached
+        ) -> None:
+            attached.append(handle.attach(task))
+
+        interrupt_before(step, attach, code, handle.cancel)
+        task.loop.turn()
+        outcomes.add((attached[0], task.cancels))
+    assert outcomes == {(False, 0), (True, 1)}
+
+
+def test_a_cancel_in_the_midst_of_another_is_passed_on_as_well() -> None:
+    code = codes_of(CancelHandle)
+    steps = instructions_of(CancelHandle().cancel, code)
+    assert steps > 0
+    for step in range(steps):
+        handle, task = CancelHandle(), RecordingTask()
+        attached: Any = task
+        assert handle.attach(attached)
+        interrupt_before(step, handle.cancel, code, handle.cancel)
+        task.loop.turn()
+        assert task.cancels == 2
+
+
+def test_a_detach_in_the_midst_of_a_cancel_leaves_the_task_alone() -> None:
+    code = codes_of(CancelHandle)
+    steps = instructions_of(CancelHandle().cancel, code)
+    assert steps > 0
+    for step in range(steps):
+        handle, task = CancelHandle(), RecordingTask()
+        attached: Any = task
+        assert handle.attach(attached)
+        interrupt_before(step, handle.cancel, code, handle.detach)
+        task.loop.turn()
+        assert task.cancels == 0
+
+
+def test_a_callback_added_in_the_midst_of_the_end_is_called_once() -> None:
+    code = codes_of(Ending)
+    for other_callbacks in range(3):
+        for step in range(_steps_of_set(other_callbacks)):
+            ending, called = _ending_with(other_callbacks), list[Ending]()
+            add = functools.partial(ending.add_done_callback, called.append)
+            interrupt_before(step, ending.set, code, add)
+            assert called == [ending]
+
+
+def test_an_end_in_the_midst_of_adding_a_callback_has_it_called_once() -> None:
+    code = codes_of(Ending)
+    called: list[Ending] = []
+    steps = instructions_of(functools.partial(Ending().add_done_callback, called.append), code)
+    assert steps > 0
+    for step in range(steps):
+        ending, called = Ending(), []
+        add = functools.partial(ending.add_done_callback, called.append)
+        interrupt_before(step, add, code, ending.set)
+        assert called == [ending]
+
+
+def test_an_end_in_the_midst_of_another_calls_each_callback_once() -> None:
+    code = codes_of(Ending)
+    for step in range(_steps_of_set(2)):
+        ending, called = _ending_with(0), list[str]()
+        ending.add_done_callback(lambda _, called=called: called.append("first"))
+        ending.add_done_callback(lambda _, called=called: called.append("second"))
+        interrupt_before(step, ending.set, code, ending.set)
+        assert sorted(called) == ["first", "second"]
+
+
+def _ending_with(callbacks: int) -> Ending:
+    ending = Ending()
+    for _ in range(callbacks):
+        ending.add_done_callback(lambda _: None)
+    return ending
+
+
+def _steps_of_set(callbacks: int) -> int:
+    steps = instructions_of(_ending_with(callbacks).set, codes_of(Ending))
+    assert steps > 0
+    return steps
