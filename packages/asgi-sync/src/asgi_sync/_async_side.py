@@ -33,10 +33,24 @@ class AsyncSide(Generic[_R]):
     may be read by the waiting thread once `record.ended` is done.
     """
 
+    __slots__ = (
+        "_awaitable",
+        "_copied",
+        "_error",
+        "_handled_error",
+        "_has_started",
+        "_passage",
+        "_result",
+        "handles_error",
+        "record",
+    )
+
     def __init__(
         self, record: BlockedCall, awaitable: Awaitable[_R], error: BaseException | None
     ) -> None:
         self.record = record
+        # Whether the caller is handling an exception.
+        self.handles_error = error is not None
         self._copied = CopiedContext(record)
         self._passage = Passage(None) if has_home() else None
         self._awaitable = awaitable
@@ -49,11 +63,6 @@ class AsyncSide(Generic[_R]):
     def context(self) -> Context:
         """The context to run it in."""
         return self._copied.context
-
-    @property
-    def handles_error(self) -> bool:
-        """Whether the caller is handling an exception."""
-        return self._handled_error is not None
 
     async def run(self, at_end: Callable[[asyncio.Task[None]], None] | None = None) -> None:
         """Await it, in a task of its own, and keep the outcome for `publish`.

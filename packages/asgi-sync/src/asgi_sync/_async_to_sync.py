@@ -63,7 +63,7 @@ class AsyncToSync(Generic[_P, _R]):
         side: AsyncSide[_R] | None = None
         try:
             with ThreadIsBlocked(self._name, sensitive_executor) as record:
-                side = AsyncSide(record, awaitable, sys.exc_info()[1])
+                side = AsyncSide(record, awaitable, sys.exception())
                 # Nothing that this frame holds from here on refers to the arguments.
                 del awaitable, args, kwargs
                 self._run(side)

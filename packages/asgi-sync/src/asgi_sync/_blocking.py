@@ -60,26 +60,23 @@ class ThreadIsBlocked:
         return record
 
     def __exit__(self, *_: object) -> None:
+        record = self.record
         try:
-            self._leave()
+            if record.caller is not None:
+                record.caller.waits_in = None
+            if self._serving is not None:
+                self._serving.in_call = self._in_call
+            if self._lent_by is not None and record.is_here:
+                call_in_place(self._lent_by)
+            record.end(serving=self._serving)
+            this_thread.record = self._above
         finally:
             if self._has_sigint:
                 # Last: until here no Ctrl-C raises in the midst of it.
                 have_interrupts_raise()
-        if self.record.interrupts:
+        if record.interrupts:
             # Only now is Ctrl-C somebody else's to note.
             raise KeyboardInterrupt
-
-    def _leave(self) -> None:
-        record = self.record
-        if record.caller is not None:
-            record.caller.waits_in = None
-        if self._serving is not None:
-            self._serving.in_call = self._in_call
-        if self._lent_by is not None and record.is_here:
-            call_in_place(self._lent_by)
-        record.end(serving=self._serving)
-        this_thread.record = self._above
 
 
 def wait_until_ended(

@@ -117,15 +117,36 @@ class Place(enum.Enum):
     HELPER = enum.auto()
 
 
+# An attribute of an enumeration takes as long to look up as a call.
+IN_PLACE, OFFERED, HELPER = Place
+
+
 class Drive:
     """An event loop that runs one main task after the other, for one call."""
+
+    __slots__ = (
+        "_asked_to_serve",
+        "_error",
+        "_helper",
+        "_helper_runs",
+        "_is_stopping",
+        "_loop",
+        "_main",
+        "_may_run_in_place",
+        "_may_serve",
+        "_place",
+        "_pooled",
+        "_record",
+        "_signals",
+        "_thread",
+    )
 
     def __init__(self, pooled: PooledLoop, record: BlockedCall, *, may_run_in_place: bool) -> None:
         self._pooled = pooled
         self._loop = pooled.loop
         self._record = record
         self._thread = threading.get_ident()
-        self._place = Place.IN_PLACE if may_run_in_place else Place.OFFERED
+        self._place = IN_PLACE if may_run_in_place else OFFERED
         self._may_run_in_place = may_run_in_place
         self._may_serve = True
         self._asked_to_serve = False
@@ -146,13 +167,13 @@ class Drive:
         # For a task that is cancelled before its first step.
         main.add_done_callback(self._stop)
         try:
-            while self._place is not Place.HELPER and not main.done():
-                if self._place is Place.IN_PLACE:
+            while self._place is not HELPER and not main.done():
+                if self._place is IN_PLACE:
                     self._run_in_place()
                     if not self._asked_to_serve or main.done():
                         break
                 self._offer_and_serve()
-            if self._place is Place.HELPER and (self._helper_runs or not main.done()):
+            if self._place is HELPER and (self._helper_runs or not main.done()):
                 # The main task may be done already, and the helper about to leave the loop.
                 self._wait_for_helper()
             if not main.done():
@@ -217,7 +238,7 @@ class Drive:
 
     def _offer_and_serve(self) -> None:
         """Serve while the helper has not begun; with the loop in place again, or on it."""
-        self._place = Place.OFFERED
+        self._place = OFFERED
         offer = threading.Lock()
         runs = Ending()
         signals = list(getattr(self._loop, "_signal_handlers", ()))
@@ -230,9 +251,9 @@ class Drive:
                 # From a signal handler, or since this is a forked child.
                 failure = error
         if self._may_run_in_place and offer.acquire(blocking=False):
-            self._place = Place.IN_PLACE
+            self._place = IN_PLACE
         else:
-            self._place = Place.HELPER
+            self._place = HELPER
             self._helper_runs = runs
             self._signals = signals
         if failure is not None:
@@ -241,7 +262,7 @@ class Drive:
     def _give_up(self, failure: BaseException) -> None:
         """Raise what a signal handler has raised, after the main task has cleaned up."""
         try:
-            if self._place is Place.HELPER and self._record.is_here:
+            if self._place is HELPER and self._record.is_here:
                 self._record.cancel_handle.cancel()
                 self._wait_for_helper()
             raise failure
@@ -255,7 +276,7 @@ class Drive:
                 self._helper = workers.lease("asgi-sync event loop")
             except RuntimeError:
                 # No thread can be started. The clean-up is run in place, come what may.
-                self._place, self._may_serve = Place.IN_PLACE, False
+                self._place, self._may_serve = IN_PLACE, False
                 self._may_run_in_place = True
                 raise
         if not self._helper.put(help):
@@ -293,7 +314,7 @@ class Drive:
         the task's other callbacks. Where the calling thread serves, it may be waiting for
         those; in place it has the loop run again.
         """
-        in_place = self._place is Place.IN_PLACE
+        in_place = self._place is IN_PLACE
         if in_place and main is self._main and self._pooled.has_nothing_to_run:
             main.remove_done_callback(self._stop)
             self._stop_loop()

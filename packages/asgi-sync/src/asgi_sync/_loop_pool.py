@@ -20,11 +20,10 @@ from __future__ import annotations
 
 import asyncio
 import operator
-import selectors
 import sys
 from asyncio import AbstractEventLoop
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from asgi_sync import _lifecycle
@@ -33,10 +32,13 @@ from asgi_sync import _lifecycle
 # at the same time only where that many threads wait for async code of their own.
 MAX_IDLE_LOOPS = 8
 
-# The attributes of a selector loop that are looked at: what is scheduled, the asynchronous
-# generators, which do not refer to their loop, and the selector, which knows the loop's own
-# wake-up socket.
-_ATTRIBUTES = ("_ready", "_scheduled", "_asyncgens", "_selector")
+# Of a selector loop: what is scheduled, the asynchronous generators, which do not refer to
+# their loop, and what is registered with the selector. All are kept by their loop, and have
+# been there since Python 3.6; the last two are the containers inside of others, which would
+# take a call of Python code to look at.
+_look_inside = operator.attrgetter(
+    "_ready", "_scheduled", "_asyncgens.data", "_selector._fd_to_key"
+)
 
 
 class PooledLoop:
@@ -48,8 +50,8 @@ class PooledLoop:
         "_policy",
         "_ready",
         "_references",
+        "_registered",
         "_scheduled",
-        "_selector",
         "loop",
     )
 
@@ -58,15 +60,15 @@ class PooledLoop:
         self.loop: AbstractEventLoop = asyncio.new_event_loop()
         self._references = 0
         # Left empty for a loop that cannot be inspected, which is never as new.
-        self._attributes: dict[str, Any] = {}
+        self._attributes: Sequence[Any] = ()
         self._ready: Collection[Any] = ()
         self._scheduled: Collection[Any] = ()
         self._asyncgens: Collection[Any] = ()
-        self._selector: selectors.BaseSelector | None = None
+        self._registered: Collection[Any] = ()
         if _can_be_inspected(self.loop):
-            self._attributes = attributes = dict(vars(self.loop))
-            self._ready, self._scheduled = attributes["_ready"], attributes["_scheduled"]
-            self._asyncgens, self._selector = attributes["_asyncgens"], attributes["_selector"]
+            inside = _look_inside(self.loop)
+            self._ready, self._scheduled, self._asyncgens, self._registered = inside
+            self._attributes = [*vars(self.loop).values()]
 
     @property
     def may_be_taken(self) -> bool:
@@ -80,7 +82,7 @@ class PooledLoop:
     @property
     def has_nothing_to_run(self) -> bool:
         """Whether nothing is scheduled, now or for later; false if unknown."""
-        return self._selector is not None and not self._ready and not self._scheduled
+        return bool(self._attributes) and not self._ready and not self._scheduled
 
     @property
     def is_as_new(self) -> bool:
@@ -88,14 +90,13 @@ class PooledLoop:
 
         A call is what has come to pass since `count_references`.
         """
-        if self._selector is None or sys.getrefcount(self.loop) != self._references:
-            return False
-        inside = vars(self.loop)
         return (
-            len(inside) == len(self._attributes)
-            and all(map(operator.is_, map(inside.get, self._attributes), self._attributes.values()))
+            bool(self._attributes)
+            and sys.getrefcount(self.loop) == self._references
+            # Compared by identity first; what is equal to a new loop's does the same.
+            and [*vars(self.loop).values()] == self._attributes
             and not self._asyncgens
-            and len(self._selector.get_map()) == 1
+            and len(self._registered) == 1
         )
 
 
@@ -151,11 +152,14 @@ def _policy_in_force() -> Any:
 
 
 def _can_be_inspected(loop: AbstractEventLoop) -> bool:
-    return (
-        type(loop) is asyncio.SelectorEventLoop
-        and hasattr(sys, "getrefcount")
-        and all(hasattr(loop, name) for name in _ATTRIBUTES)
-    )
+    if type(loop) is not asyncio.SelectorEventLoop or not hasattr(sys, "getrefcount"):
+        return False
+    try:
+        _look_inside(loop)
+    except AttributeError:
+        # Another version of Python keeps them elsewhere.
+        return False
+    return True
 
 
 loop_pool = LoopPool()
