@@ -50,16 +50,24 @@ class Place(enum.Enum):
 
 
 class Decision:
-    """Where a call runs; `executor` is None where it is still to be found or made."""
+    """Where a call runs; `executor` is None where it is still to be found or made.
 
-    __slots__ = ("because_of", "executor", "place")
+    `function` is `because_of` where that has to wait or to end before the call can run.
+    """
+
+    __slots__ = ("because_of", "executor", "function", "place")
 
     def __init__(
-        self, place: Place, executor: Executor | None = None, because_of: Record | None = None
+        self,
+        place: Place,
+        executor: Executor | None = None,
+        because_of: Record | None = None,
+        function: SyncCall | None = None,
     ) -> None:
         self.place = place
         self.executor = executor
         self.because_of = because_of
+        self.function = function
 
 
 # The calls that drive an event loop of their own, by that loop. Set by the thread that
@@ -97,6 +105,6 @@ def _decision_of(record: Record) -> Decision | None:
     if isinstance(record, SyncCall) and record.thread_sensitive:
         if record.thread == threading.get_ident() and record.waits_in is None:
             return Decision(Place.LOOP, because_of=record)
-        return Decision(Place.FUNCTION, record.executor, record)
+        return Decision(Place.FUNCTION, record.executor, record, record)
     # A sync function that is not thread-sensitive has no claim on its thread.
     return None

@@ -85,11 +85,10 @@ class BoundedExecutor(JobExecutor):
 
     def _work(self, worker: Worker) -> None:
         process = _lifecycle.this.process
+        set_counted_by(self)
         job = self._next(worker)
         while job is not None:
-            set_counted_by(self)
             job.run()
-            set_counted_by(None)
             if process is not _lifecycle.this.process:
                 # The job has forked, and this is the child: the jobs are the parent's.
                 return
@@ -105,6 +104,7 @@ class BoundedExecutor(JobExecutor):
             if self._waiting and self._running - self._blocked <= self._max_workers:
                 return self._waiting.popleft()
             self._running -= 1
+        set_counted_by(None)
         worker.release()
         return None
 

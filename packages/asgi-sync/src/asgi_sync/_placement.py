@@ -73,8 +73,8 @@ def _of_sync_function(call: SyncToAsync[..., Any]) -> Placement:
         if executor is not None:
             return Placement("in the executor that it was made with", "executor= was given", None)
         return Placement("on any thread of a pool", "it is not thread-sensitive", None)
-    decision = route(innermost.get(), loop, name)
-    thread = _thread_of(decision.executor)
+    executor, decision = route(innermost.get(), loop, name)
+    thread = _thread_of(executor)
     return Placement(
         f"on {decision.place.value}", _reason(decision.place, decision.because_of), thread
     )

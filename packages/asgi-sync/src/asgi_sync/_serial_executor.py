@@ -177,11 +177,11 @@ class _Lane:
         self._leave_limit()
 
     def _work(self) -> None:
+        if self._limit is not None:
+            set_counted_by(self._limit)
         job = self._next()
         while job is not None:
-            set_counted_by(self._limit)
             job.run()
-            set_counted_by(None)
             if self._process is not _lifecycle.this.process:
                 # The job has forked, and this is the child: the jobs are the parent's, and
                 # another of its threads may have had the lock.
@@ -199,6 +199,8 @@ class _Lane:
             self.running = None
             self.is_working = False
             worker = self._take_worker() if self._released else None
+        if self._limit is not None:
+            set_counted_by(None)
         self._give_back(worker)
         return None
 

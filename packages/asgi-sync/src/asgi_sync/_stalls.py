@@ -51,13 +51,20 @@ def submit(side: SyncSide[Any], executor: Executor, function: SyncCall | None) -
             stall_watch.add(function.executor, function)
     elif running is not None and running is not side:
         assert isinstance(executor, SerialExecutor | CurrentThreadExecutor)
-        # The task has not come to await the waiter, or else it is not running.
-        task = asyncio.current_task() or side.waiter
-        serves = _serving(_function_of(running), task)
-        if serves is not None and executor.take_back(side):
-            side.put_into(serves.executor)
-        else:
+        if not _serves_soon(_function_of(running), executor, side):
             stall_watch.add(executor, None)
+
+
+def _serves_soon(occupant: SyncCall | None, executor: _Watched, side: SyncSide[Any]) -> bool:
+    """Have a function that waits for this very task run the call, if there is one."""
+    if occupant is None or occupant.waits_in is None:
+        return False
+    # The task has not come to await the waiter, or else it is not running.
+    serves = _serving(occupant, asyncio.current_task() or side.waiter)
+    if serves is None or not executor.take_back(side):
+        return False
+    side.put_into(serves.executor)
+    return True
 
 
 def _serving(occupant: SyncCall | None, task: asyncio.Future[Any]) -> SyncCall | None:

@@ -12,7 +12,7 @@ from concurrent.futures import Executor
 from types import MethodType
 from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
-from asgi_sync._affinity import Decision, Place, choose
+from asgi_sync._affinity import SHARED, Decision, Place, choose
 from asgi_sync._asgiref_attributes import ParentLoop
 from asgi_sync._bounded_executor import any_thread_executor
 from asgi_sync._callables import (
@@ -104,11 +104,10 @@ class SyncToAsync(Generic[_P, _R]):
         loop = asyncio.get_running_loop()
         start = innermost.get()
         call = SyncCall(start, self._name, loop, self._thread_sensitive)
-        function: Record | None = None
+        function: SyncCall | None = None
         if self._thread_sensitive:
-            decision = route(start, loop, self._name)
-            executor = decision.executor
-            function = decision.because_of if decision.place is Place.FUNCTION else None
+            executor, decision = route(start, loop, self._name)
+            function = decision.function
         else:
             executor = any_thread_executor if self._executor is None else self._executor
         call.runs_on = executor
@@ -217,30 +216,29 @@ def options_of(call: SyncToAsync[..., Any]) -> tuple[str, bool, Executor | None]
     return call._name, call._thread_sensitive, call._executor
 
 
-def route(start: Record | None, loop: AbstractEventLoop | None, name: str) -> Decision:
-    """The decision on a thread-sensitive call of `name`, with its executor in any case.
+def route(
+    start: Record | None, loop: AbstractEventLoop | None, name: str
+) -> tuple[Executor, Decision]:
+    """The executor for a thread-sensitive call of `name`, and the decision that says so.
 
     See `_affinity` for the rules. Raises RuntimeError where the call could never run.
     """
     context = thread_sensitive_context.get(None)
     decision = choose(start, loop, context is not None)
+    if decision is SHARED:
+        return SyncToAsync.single_thread_executor, decision
     if decision.executor is None:
-        executor = _executor_of(decision.place, loop, context)
-        return Decision(decision.place, executor, decision.because_of)
+        return _executor_of(decision.place, loop, context), decision
     _refuse_ended(decision.because_of, name)
-    return decision
+    return decision.executor, decision
 
 
 def sensitive_executor(start: Record | None, loop: AbstractEventLoop | None, name: str) -> Executor:
     """The executor that `route` decides on."""
-    executor = route(start, loop, name).executor
-    assert executor is not None
-    return executor
+    return route(start, loop, name)[0]
 
 
 def _executor_of(place: Place, loop: AbstractEventLoop | None, context: Any) -> Executor:
-    if place is Place.SHARED:
-        return SyncToAsync.single_thread_executor
     if place is Place.LOOP and loop is not None:
         return _executor_kept_by(loop)
     return SyncToAsync.context_to_thread_executor.setdefault(
