@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, Generic, Protocol, TypeVar
 
 from asgi_sync._context import CopiedContext, await_while_handling
 from asgi_sync._frames import BlockedCall
-from asgi_sync._lineage import LoopUse, Passage, has_home, loop_uses
+from asgi_sync._lineage import Passage, has_home
 
 _R = TypeVar("_R")
 
@@ -64,12 +63,19 @@ class AsyncSide(Generic[_R]):
         """The context to run it in."""
         return self._copied.context
 
-    async def run(self, at_end: Callable[[asyncio.Task[None]], None] | None = None) -> None:
+    async def run(
+        self,
+        at_end: Callable[[asyncio.Task[None]], None] | None = None,
+        may_begin: Callable[[], bool] | None = None,
+    ) -> None:
         """Await it, in a task of its own, and keep the outcome for `publish`.
 
-        `at_end` is called last, in the task and with it.
+        `at_end` is called last, in the task and with it; `may_begin` first, where it may have
+        been decided meanwhile that it is run elsewhere.
         """
         __traceback_hide__ = True
+        if may_begin is not None and not may_begin():
+            return
         self._has_started = True
         handle = self.record.cancel_handle
         task = asyncio.current_task()
@@ -101,6 +107,10 @@ class AsyncSide(Generic[_R]):
         self._copied.context = copy_context()
         if at_end is not None:
             at_end(task)
+
+    def leave_context(self) -> None:
+        """Have it run in another context, the same as that which others may still enter."""
+        self._copied.context = self._copied.context.copy()
 
     def bring_back(self) -> None:
         """Set in the waiting thread's context what the coroutine has set in its own."""
@@ -145,45 +155,6 @@ class AsyncSide(Generic[_R]):
         error, self._error = self._error, None
         if error is not None and not isinstance(error, asyncio.CancelledError):
             interrupt.__context__ = error
-
-    def start_on(self, loop: AbstractEventLoop, use: LoopUse | None) -> bool:
-        """Start it on a loop that another thread runs, for `use`; false if that has closed."""
-        try:
-            loop.call_soon_threadsafe(self._start, loop, use, context=self.context)
-        except RuntimeError:
-            return False
-        return True
-
-    def _start(self, loop: AbstractEventLoop, use: LoopUse | None) -> None:
-        if loop_uses.get(loop) is not use:
-            # The call that the loop was driven for has ended in between; this is another's.
-            self.fail(RuntimeError(f"The event loop of {self.record.name} is not run any more."))
-            self.publish()
-            return
-        coroutine = self.run(self._end_on_loop_of_another)
-        try:
-            # Event loops refer to tasks weakly: until its first step the task is kept by
-            # the call of that step, which is scheduled, and then by the cancel handle.
-            task = loop.create_task(coroutine)
-        except BaseException as error:
-            # The loop has a task factory that fails.
-            coroutine.close()
-            self.fail(error)
-            self.publish()
-        else:
-            # A task that is cancelled before its first step never comes to the end of its
-            # coroutine. The others publish there, without another turn of the loop, in which
-            # a task left behind could get its sync code served inside this call.
-            task.add_done_callback(self._publish_if_not_begun)
-
-    def _end_on_loop_of_another(self, task: asyncio.Task[None]) -> None:
-        # The callback is not needed, and the loop would run it in a turn of its own.
-        task.remove_done_callback(self._publish_if_not_begun)
-        self.publish()
-
-    def _publish_if_not_begun(self, task: asyncio.Task[None]) -> None:
-        if not self._has_started:
-            self.publish()
 
     def give_up(self, interrupt: BaseException) -> None:
         """Leave the async side to itself: the waiting thread has stopped waiting."""

@@ -5,19 +5,16 @@ from __future__ import annotations
 import asyncio
 import functools
 import sys
-from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable
 from types import MethodType
 from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
-from asgi_sync._affinity import loop_drivers
 from asgi_sync._asgiref_attributes import BlockedThreads
 from asgi_sync._async_side import AsyncSide, own_loop_in_force
-from asgi_sync._blocking import LoopWatch, ThreadIsBlocked, wait_until_ended
+from asgi_sync._blocking import ThreadIsBlocked, wait_until_ended
 from asgi_sync._callables import describe, drop_coroutine_marker, warn_if_not_async
 from asgi_sync._driving import run_on_own_loop
-from asgi_sync._frames import SyncCall
-from asgi_sync._lineage import loop_uses
+from asgi_sync._parent_loop import run_on_parent_loop
 from asgi_sync._sync_to_async import sensitive_executor
 
 __all__ = ["AsyncToSync", "async_to_sync"]
@@ -106,11 +103,8 @@ class AsyncToSync(Generic[_P, _R]):
         """Run the async side, to its end, on the event loop that is right for it (rule R3)."""
         record = side.record
         caller = None if self.force_new_loop else record.caller
-        if caller is not None:
-            loop = parent_loop(caller)
-            if loop is not None and side.start_on(loop, caller.loop_use):
-                wait_until_ended(record, record.ended, LoopWatch(loop, record))
-                return
+        if caller is not None and run_on_parent_loop(side, caller):
+            return
         shared = own_loop_in_force.get()
         if shared is not None and shared.can_run(record) and shared.run(side, then_close=False):
             wait_until_ended(record, record.ended)
@@ -125,15 +119,6 @@ def refuse_running_loop() -> None:
             "You cannot use AsyncToSync in the same thread as an async event loop - "
             "just await the async function directly."
         )
-
-
-def parent_loop(caller: SyncCall) -> AbstractEventLoop | None:
-    """The event loop that waits for a sync function, if that still runs, and for its sake."""
-    loop = caller.loop
-    if loop is None or loop_uses.get(loop) is not caller.loop_use:
-        return None
-    # A loop that is being handed over from one thread to another stands still meanwhile.
-    return loop if loop.is_running() or loop in loop_drivers else None
 
 
 @overload

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from asyncio import AbstractEventLoop
-from collections.abc import Callable
+import contextlib
 
-from asgi_sync._affinity import loop_drivers
-from asgi_sync._completions import Ending
+from asgi_sync._completions import Ending, IdleWatch
 from asgi_sync._frames import (
     BlockedCall,
     FindExecutor,
@@ -21,6 +19,10 @@ from asgi_sync._thread_limits import CountsThreads, call_in_place, lend_place
 
 class LoopStoppedError(RuntimeError):
     """The event loop that a thread waits for is not running any more."""
+
+
+class NeverBegunError(LoopStoppedError):
+    """And nothing that the thread waits for has begun there, or ever will."""
 
 
 class ThreadIsBlocked:
@@ -79,9 +81,7 @@ class ThreadIsBlocked:
             raise KeyboardInterrupt
 
 
-def wait_until_ended(
-    record: BlockedCall, ending: Ending, while_idle: Callable[[], None] | None = None
-) -> None:
+def wait_until_ended(record: BlockedCall, ending: Ending, watch: IdleWatch | None = None) -> None:
     """Serve others in this thread until `ending`, which another thread brings about.
 
     Ctrl-C has cancelled the async code, which is waited for; a second one ends the wait,
@@ -91,39 +91,14 @@ def wait_until_ended(
     executor = record.executor
     ending.add_done_callback(executor.wake)
     try:
-        executor.serve_until(lambda: ending.done() or record.interrupts > 1, while_idle)
+        executor.serve_until(lambda: ending.done() or record.interrupts > 1, watch)
     except BaseException as error:
         if isinstance(error, LoopStoppedError) or not record.is_open:
             # Nothing more comes from that loop, or this is a forked child without it.
             raise
         record.cancel_handle.cancel()
-        executor.serve_until(ending.done, while_idle)
+        with contextlib.suppress(NeverBegunError):
+            executor.serve_until(ending.done, watch)
         raise
     if not ending.done():
         raise KeyboardInterrupt
-
-
-class LoopWatch:
-    """Raises LoopStoppedError when an event loop is found standing still.
-
-    Twice in a row: between two `run_until_complete` calls a loop stands still, too.
-    """
-
-    def __init__(self, loop: AbstractEventLoop, record: BlockedCall) -> None:
-        self._loop = loop
-        self._record = record
-        self._times_stopped = 0
-
-    def __call__(self) -> None:
-        # One that is being handed over from one thread to another stands still meanwhile.
-        goes_on = self._loop.is_running() or self._loop in loop_drivers
-        self._times_stopped = 0 if goes_on else self._times_stopped + 1
-        if self._times_stopped < 2:
-            return
-        caller = self._record.caller
-        raise LoopStoppedError(
-            f"async_to_sync({self._record.name}), called by"
-            f" {'sync code' if caller is None else caller.name}, waits for {self._loop!r}, which"
-            f" {'closed' if self._loop.is_closed() else 'stopped'} before it was done."
-            " Keep the event loop running until its sync_to_async calls have ended."
-        )

@@ -28,7 +28,7 @@ from asyncio import AbstractEventLoop
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 
 class Ending:
@@ -67,6 +67,17 @@ class Ending:
             except IndexError:
                 return
             callback(self)
+
+
+class IdleWatch(Protocol):
+    """Looks whether the wait of a thread to which nothing comes still makes sense."""
+
+    @property
+    def seconds(self) -> float:
+        """How long nothing has to come until the next look."""
+
+    def __call__(self) -> None:
+        """Look; raises what the wait is to end with, if it does not make sense."""
 
 
 class Waiter(asyncio.Future[None]):

@@ -240,7 +240,7 @@ class Drive:
         """Serve while the helper has not begun; with the loop in place again, or on it."""
         self._place = OFFERED
         offer = threading.Lock()
-        runs = Ending()
+        runs = self._record.helper_runs = Ending()
         signals = list(getattr(self._loop, "_signal_handlers", ()))
         self._offer_to_helper(functools.partial(self._help, offer, runs))
         failure: BaseException | None = None
@@ -296,7 +296,7 @@ class Drive:
         runs = self._helper_runs
         if runs is None:
             # It has run another main task before this one, and waits for the next.
-            runs = self._helper_runs = Ending()
+            runs = self._helper_runs = self._record.helper_runs = Ending()
             self._offer_to_helper(functools.partial(self._help, threading.Lock(), runs))
         wait_until_ended(self._record, runs)
         error, self._error = self._error, None

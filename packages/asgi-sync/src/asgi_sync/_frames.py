@@ -169,6 +169,7 @@ class BlockedCall(Record):
         "caller",
         "cancel_handle",
         "ended",
+        "helper_runs",
         "interrupts",
         "own_loop",
         "request_service",
@@ -196,6 +197,8 @@ class BlockedCall(Record):
         self.request_service: Callable[[], None] | None = None
         # Whether the event loop runs in the waiting thread just now.
         self.runs_loop = False
+        # Once another thread has been asked to run that loop: done when it has left it.
+        self.helper_runs: Ending | None = None
         # The identity of the event loop that is driven for this call, if it is no other's.
         self.own_loop: object = None
         # What serves in this thread already, if anything.
@@ -228,6 +231,11 @@ class BlockedCall(Record):
     def is_serving(self) -> bool:
         """Whether the waiting thread runs a call from below just now."""
         return self._executor is not None and self._executor.running is not None
+
+    @property
+    def helper_has_left(self) -> bool:
+        """Whether the loop stands still until the waiting thread has it run again."""
+        return self.helper_runs is not None and self.helper_runs.done()
 
     def drive(self, run_loop: Callable[[], None], request_service: Callable[[], None]) -> bool:
         """Have the waiting thread run an event loop, until that returns.

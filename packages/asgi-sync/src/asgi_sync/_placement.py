@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 from asgi_sync._affinity import Place
 from asgi_sync._async_side import own_loop_in_force
-from asgi_sync._async_to_sync import AsyncToSync, parent_loop, refuse_running_loop
+from asgi_sync._async_to_sync import AsyncToSync, refuse_running_loop
 from asgi_sync._frames import Record, SyncCall, innermost, this_thread
+from asgi_sync._parent_loop import parent_loop
 from asgi_sync._serial_executor import SerialExecutor
 from asgi_sync._sync_to_async import SyncToAsync, options_of, route
 from asgi_sync.current_thread_executor import CurrentThreadExecutor

@@ -10,6 +10,7 @@ from concurrent.futures import Executor, Future
 from typing import Any, ParamSpec, TypeVar
 
 from asgi_sync import _lifecycle
+from asgi_sync._completions import IdleWatch
 from asgi_sync._jobs import Job, JobExecutor, put_into
 
 __all__ = ["CurrentThreadExecutor"]
@@ -130,13 +131,11 @@ class CurrentThreadExecutor(JobExecutor):
         """Run the calls that are there, and those that come meanwhile; as `serve_until`."""
         self.serve_until(lambda: not self._jobs)
 
-    def serve_until(
-        self, enough: Callable[[], bool], while_idle: Callable[[], None] | None = None
-    ) -> None:
+    def serve_until(self, enough: Callable[[], bool], watch: IdleWatch | None = None) -> None:
         """Run submitted calls in this thread until `enough()`, and stay open.
 
-        `enough` is asked after each call and after each `wake`. `while_idle` is called
-        every `IDLE_CHECK_SECONDS` in which nothing came, and may raise to end the wait.
+        `enough` is asked after each call and after each `wake`. `watch` is called
+        whenever nothing has come for its `seconds`, and may raise to end the wait.
 
         Raises RuntimeError in a thread that does not own the executor, and in a child
         process that was forked by one of the calls: what it waits for never comes there.
@@ -148,7 +147,7 @@ class CurrentThreadExecutor(JobExecutor):
                 if self._jobs:
                     self._run(self._jobs.popleft())
                 else:
-                    self._wait_for_wake_up(while_idle)
+                    self._wait_for_wake_up(watch)
         finally:
             # Where a signal handler waits inside of another wait it may take the wake-up
             # that was meant for the other.
@@ -218,18 +217,18 @@ class CurrentThreadExecutor(JobExecutor):
         with self._closing:
             self._hand_over = None
 
-    def _wait_for_wake_up(self, while_idle: Callable[[], None] | None) -> None:
-        if while_idle is None and threading.current_thread() is not threading.main_thread():
+    def _wait_for_wake_up(self, watch: IdleWatch | None) -> None:
+        if watch is None and threading.current_thread() is not threading.main_thread():
             self._wake_ups.get()
             return
         try:
             # The main thread must not wait without end. On Windows no signal interrupts a
             # wait for a lock; elsewhere one that comes in the last moment before the wait,
             # or to another thread, is seen only after it.
-            self._wake_ups.get(timeout=IDLE_CHECK_SECONDS)
+            self._wake_ups.get(timeout=IDLE_CHECK_SECONDS if watch is None else watch.seconds)
         except queue.Empty:
-            if while_idle is not None:
-                while_idle()
+            if watch is not None:
+                watch()
 
     def close(self, successor: Callable[[], Executor] | None = None) -> None:
         """Accept no more calls; `successor`, if given, makes what takes over."""
