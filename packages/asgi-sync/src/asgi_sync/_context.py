@@ -149,7 +149,7 @@ def bring_back(context: Context) -> None:
 
 
 def call_while_handling(
-    error: BaseException | None, func: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs
+    error: BaseException, func: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs
 ) -> _R:
     """Call `func` with `error` as what `sys.exc_info()` shows there.
 
@@ -158,8 +158,6 @@ def call_while_handling(
     before anything else runs.
     """
     __traceback_hide__ = True
-    if error is None:
-        return func(*args, **kwargs)
     context = error.__context__
     try:
         raise error
@@ -169,11 +167,9 @@ def call_while_handling(
         return func(*args, **kwargs)
 
 
-async def await_while_handling(error: BaseException | None, awaitable: Awaitable[_R]) -> _R:
+async def await_while_handling(error: BaseException, awaitable: Awaitable[_R]) -> _R:
     """Await with `error` as what `sys.exc_info()` shows; see `call_while_handling`."""
     __traceback_hide__ = True
-    if error is None:
-        return await awaitable
     context = error.__context__
     try:
         raise error

@@ -9,6 +9,7 @@ has an event loop to tell, needs none of them. So its own executors take *jobs*,
 from __future__ import annotations
 
 import functools
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any, ParamSpec, Protocol, TypeVar
@@ -96,6 +97,15 @@ class JobExecutor(Executor):
         item = WorkItem(fn, args, kwargs)
         self.put(item)
         return item.future
+
+
+def remove_from(waiting: deque[Job], job: Job) -> bool:
+    """Take a job out of a queue, under the lock of that; false if it is not there."""
+    try:
+        waiting.remove(job)
+    except ValueError:
+        return False
+    return True
 
 
 def put_into(executor: Executor, job: Job) -> None:

@@ -6,7 +6,7 @@ import threading
 from collections import deque
 
 from asgi_sync import _lifecycle
-from asgi_sync._jobs import Job, JobExecutor, WorkItem
+from asgi_sync._jobs import Job, JobExecutor, WorkItem, remove_from
 from asgi_sync._thread_limits import ThreadLimit, set_counted_by
 from asgi_sync._workers import Worker, workers
 
@@ -76,11 +76,7 @@ class SerialExecutor(JobExecutor):
         """Take a job that has not begun out of the queue; false if it is not there."""
         lane = self._lane()
         with lane.lock:
-            try:
-                lane.waiting.remove(job)
-            except ValueError:
-                return False
-            return True
+            return remove_from(lane.waiting, job)
 
     def _lane(self) -> _Lane:
         # In a forked child the worker, and whoever held the lock, stayed behind in the

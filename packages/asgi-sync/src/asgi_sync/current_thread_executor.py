@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from asgi_sync import _lifecycle
 from asgi_sync._completions import IdleWatch
-from asgi_sync._jobs import Job, JobExecutor, put_into
+from asgi_sync._jobs import Job, JobExecutor, put_into, remove_from
 
 __all__ = ["CurrentThreadExecutor"]
 
@@ -105,11 +105,7 @@ class CurrentThreadExecutor(JobExecutor):
     def take_back(self, job: Job) -> bool:
         """Take a call that has not begun out of the queue; false if it is not there."""
         with self._closing:
-            try:
-                self._jobs.remove(job)
-            except ValueError:
-                return False
-            return True
+            return remove_from(self._jobs, job)
 
     def run_until_future(self, future: Future[Any]) -> None:
         """Run submitted calls in this thread until `future` is done, then close.
