@@ -60,11 +60,11 @@ class Ending:
             self._call_all()
 
     def _call_all(self) -> None:
-        while True:
+        while self._callbacks:
             try:
-                # A look before it could find what the other thread takes first.
                 callback = self._callbacks.pop(0)
             except IndexError:
+                # The other thread has taken it since the look.
                 return
             callback(self)
 
