@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import queue
 import subprocess
 import sys
@@ -50,20 +51,22 @@ def rows(sizes: Sizes) -> list[Row]:
             lambda: _with_variables(sizes.variables),
             Bar(NO_VARIABLES, 1.5),
         ),
-        Row(
-            "import, after asyncio",
-            GROUP,
-            _imports,
-            (Bar(None, 5.0), Bar(ASGIREF)),
-            MILLISECONDS,
-            share=0.5,
-            number=1,
+        _import("import, after asyncio", "import {}", Bar(None, 5.0), Bar(ASGIREF)),
+        _import(
+            "import of both functions, after asyncio",
+            "from {} import async_to_sync, sync_to_async",
+            Bar(ASGIREF),
         ),
     ]
 
 
 def _row(name: str, variants: Callable[[], Any], *bars: Bar) -> Row:
     return Row(name, GROUP, variants, bars)
+
+
+def _import(name: str, statement: str, *bars: Bar) -> Row:
+    variants = functools.partial(_imports, statement)
+    return Row(name, GROUP, variants, bars, MILLISECONDS, share=0.5, number=1)
 
 
 def _at_once(name: str, sensitive: bool, sizes: Sizes) -> Row:
@@ -204,12 +207,12 @@ def _with_variables(count: int) -> Iterator[Samplers]:
 
 
 @contextlib.contextmanager
-def _imports() -> Iterator[Samplers]:
+def _imports(statement: str) -> Iterator[Samplers]:
     def sample(module: str) -> float:
         # Time of the processor: the bar is in milliseconds, which on a busy machine pass anyway.
         code = (
             "import asyncio; from time import process_time; start = process_time(); "
-            f"import {module}; print(process_time() - start)"
+            f"{statement.format(module)}; print(process_time() - start)"
         )
         # In a process of its own, without what environment variables would add to the path.
         command = (sys.executable, "-I", "-c", code)

@@ -1,27 +1,31 @@
-"""Calls between synchronous and asynchronous Python, with thread affinity."""
+"""Calls between synchronous and asynchronous Python, with thread affinity.
+
+Each name is imported when it is first used, with what it needs, so that a program does not
+wait for what it never calls.
+"""
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 from asgi_sync.__about__ import __version__
-from asgi_sync._async_to_sync import AsyncToSync, async_to_sync
-from asgi_sync._callables import iscoroutinefunction, markcoroutinefunction
-from asgi_sync._cancellation import check_cancelled, was_cancelled
-from asgi_sync._lineage import (
-    Lineage,
-    LoopUse,
-    current_lineage,
-    current_loop_use,
-    ensure_lineage,
-)
-from asgi_sync._sync_to_async import SyncToAsync, sync_to_async
-from asgi_sync._thread_contexts import ThreadSensitiveContext
-from asgi_sync.current_thread_executor import CurrentThreadExecutor
 
 if TYPE_CHECKING:
+    from asgi_sync._async_to_sync import AsyncToSync, async_to_sync
+    from asgi_sync._callables import iscoroutinefunction, markcoroutinefunction
+    from asgi_sync._cancellation import check_cancelled, was_cancelled
+    from asgi_sync._lineage import (
+        Lineage,
+        LoopUse,
+        current_lineage,
+        current_loop_use,
+        ensure_lineage,
+    )
     from asgi_sync._placement import Placement, where_would_run
     from asgi_sync._settings import ThreadLimits, get_thread_limits, set_thread_limits
     from asgi_sync._single_thread_context import AsyncSingleThreadContext
+    from asgi_sync._sync_to_async import SyncToAsync, sync_to_async
+    from asgi_sync._thread_contexts import ThreadSensitiveContext
+    from asgi_sync.current_thread_executor import CurrentThreadExecutor
 
 __all__ = [
     "AsyncSingleThreadContext",
@@ -48,24 +52,39 @@ __all__ = [
     "where_would_run",
 ]
 
-
-# Few programs ever need these, and importing takes time.
-_LATER = {
+_MODULES = {
     "AsyncSingleThreadContext": "_single_thread_context",
+    "AsyncToSync": "_async_to_sync",
+    "CurrentThreadExecutor": "current_thread_executor",
+    "Lineage": "_lineage",
+    "LoopUse": "_lineage",
     "Placement": "_placement",
+    "SyncToAsync": "_sync_to_async",
     "ThreadLimits": "_settings",
+    "ThreadSensitiveContext": "_thread_contexts",
+    "async_to_sync": "_async_to_sync",
+    "check_cancelled": "_cancellation",
+    "current_lineage": "_lineage",
+    "current_loop_use": "_lineage",
+    "ensure_lineage": "_lineage",
     "get_thread_limits": "_settings",
+    "iscoroutinefunction": "_callables",
+    "markcoroutinefunction": "_callables",
     "set_thread_limits": "_settings",
+    "sync_to_async": "_sync_to_async",
+    "was_cancelled": "_cancellation",
     "where_would_run": "_placement",
 }
 
+# To type checkers a module with such a function would have every name.
+if not TYPE_CHECKING:
 
-def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> Any:
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:
