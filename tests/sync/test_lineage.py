@@ -5,11 +5,11 @@ import contextvars
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
-from asgi_sync import async_to_sync, current_lineage, ensure_lineage, sync_to_async
+from asgi_sync import async_to_sync, current_home, current_lineage, ensure_lineage, sync_to_async
 
 pytestmark = pytest.mark.each_loop_kind
 
@@ -141,3 +141,60 @@ def test_where_it_was_merely_inherited_a_new_one_can_begin() -> None:
     context = contextvars.copy_context()
     assert in_another_thread(lambda: context.run(begins))
     assert current_lineage() is inherited
+
+
+def test_a_task_whose_lineage_began_in_its_thread_keeps_it_where_its_loop_moves_to() -> None:
+    """Once it has made sure of it: until then nothing tells where the task belongs."""
+    lineage = ensure_lineage()
+    loop, proceed = asyncio.new_event_loop(), asyncio.Event()
+
+    async def task() -> bool:
+        before = ensure_lineage()
+        await proceed.wait()
+        return before is lineage is current_lineage()
+
+    running = loop.create_task(task())
+    try:
+        loop.run_until_complete(asyncio.sleep(0))
+        proceed.set()
+        assert in_another_thread(lambda: loop.run_until_complete(running))
+    finally:
+        loop.close()
+
+
+# The home
+
+
+def is_at_home() -> bool:
+    return current_home().thread._is_owned()
+
+
+def test_a_context_is_at_home_in_the_thread_where_its_lineage_began() -> None:
+    lineage = ensure_lineage()
+    assert current_home().lineage is lineage
+    assert is_at_home()
+    context = contextvars.copy_context()
+    assert not in_another_thread(lambda: context.run(is_at_home))
+
+
+def test_a_context_without_a_lineage_is_at_home_nowhere() -> None:
+    assert not in_new_context(is_at_home)
+
+
+@pytest.mark.asyncio
+async def test_the_bridge_moves_the_home_there_and_back() -> None:
+    ensure_lineage()
+    assert await sync_to_async(is_at_home)()
+    assert is_at_home()
+
+
+def test_a_thread_that_has_ended_is_home_to_nothing() -> None:
+    def begin() -> tuple[contextvars.Context, Any]:
+        ensure_lineage()
+        return contextvars.copy_context(), current_home().thread
+
+    context, lock = in_another_thread(begin)
+    # Not held by the dead: whichever thread has its ident now is not taken for it.
+    assert lock.acquire(blocking=False)
+    lock.release()
+    assert context.run(current_lineage) is None

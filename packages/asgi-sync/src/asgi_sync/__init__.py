@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from asgi_sync._callables import iscoroutinefunction, markcoroutinefunction
     from asgi_sync._cancellation import check_cancelled, was_cancelled
     from asgi_sync._lineage import (
+        Home,
         Lineage,
         LoopUse,
+        current_home,
         current_lineage,
         current_loop_use,
         ensure_lineage,
@@ -31,6 +33,7 @@ __all__ = [
     "AsyncSingleThreadContext",
     "AsyncToSync",
     "CurrentThreadExecutor",
+    "Home",
     "Lineage",
     "LoopUse",
     "Placement",
@@ -40,6 +43,7 @@ __all__ = [
     "__version__",
     "async_to_sync",
     "check_cancelled",
+    "current_home",
     "current_lineage",
     "current_loop_use",
     "ensure_lineage",
@@ -56,6 +60,7 @@ _MODULES = {
     "AsyncSingleThreadContext": "_single_thread_context",
     "AsyncToSync": "_async_to_sync",
     "CurrentThreadExecutor": "current_thread_executor",
+    "Home": "_lineage",
     "Lineage": "_lineage",
     "LoopUse": "_lineage",
     "Placement": "_placement",
@@ -64,6 +69,7 @@ _MODULES = {
     "ThreadSensitiveContext": "_thread_contexts",
     "async_to_sync": "_async_to_sync",
     "check_cancelled": "_cancellation",
+    "current_home": "_lineage",
     "current_lineage": "_lineage",
     "current_loop_use": "_lineage",
     "ensure_lineage": "_lineage",
