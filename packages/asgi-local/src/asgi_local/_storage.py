@@ -1,28 +1,36 @@
-"""Where the attributes of a `Local` are kept, and to whom they belong."""
+"""Where the values of a `Local` are kept, and to whom they belong."""
 
 from __future__ import annotations
 
 import threading
-import weakref
-from asyncio import AbstractEventLoop
-from collections.abc import Mapping
-from contextvars import ContextVar
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from asyncio import _get_running_loop as running_loop_or_none
+from typing import Any, Protocol
+from weakref import ref
 
+from asgi_local._held import NOTHING, HeldByContexts
 from asgi_sync import Lineage, LoopUse, current_lineage, current_loop_use, ensure_lineage
 
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
+class Storage(Protocol):
+    """The values of one `Local`, for each place where some are set."""
 
-class _OfLoop(NamedTuple):
-    loop: weakref.ref[AbstractEventLoop | LoopUse]
-    values: Mapping[str, Any]
+    def values(self) -> dict[Any, Any]:
+        """What is set for the code that calls: to be looked at, and copied.
 
+        The names of attributes are keys, and there are others, which are not strings.
+        """
 
-class _Owned(NamedTuple):
-    lineage: Lineage
-    values: Mapping[str, Any]
+    def replace(self, values: dict[Any, Any]) -> None:
+        """Set all values at once, for the code that calls and what descends from it.
+
+        The dict belongs to the storage then.
+        """
+
+    def is_complete(self) -> None:
+        """It is what it is when nothing is set."""
+
+    def empty(self) -> bool:
+        """Free all values, wherever they are set, and return whether that is sure."""
 
 
 class ContextStorage:
@@ -31,26 +39,27 @@ class ContextStorage:
     They are kept in a context variable, with the lineage of the code that set them: where
     the context was merely copied to, in a thread that inherits one, the current lineage is
     another or none, and nothing shows.
-
-    A mapping is never changed once it is set, so the contexts that share one cannot
-    disturb each other: setting and deleting make a new one.
     """
 
-    __slots__ = ("_owned",)
+    __slots__ = ("held",)
 
     def __init__(self) -> None:
-        self._owned: ContextVar[_Owned | None] = ContextVar("asgi_local.values", default=None)
+        self.held = HeldByContexts(nobody=Lineage())
 
-    def values(self) -> Mapping[str, Any]:
-        """What is set for the code that calls."""
-        owned = self._owned.get()
-        if owned is None or owned.lineage is not current_lineage():
-            return _NOTHING
-        return owned.values
+    def values(self) -> dict[Any, Any]:
+        values, lineage = self.held.variable.get(), current_lineage()
+        is_ours = lineage is not None and values.get(self.held.mark) is lineage
+        return values if is_ours else NOTHING
 
-    def replace(self, values: Mapping[str, Any]) -> None:
-        """Set all values at once, for the code that calls and what descends from it."""
-        self._owned.set(_Owned(ensure_lineage(), values))
+    def replace(self, values: dict[Any, Any]) -> None:
+        values[self.held.mark] = ensure_lineage()
+        self.held.variable.set(values)
+
+    def is_complete(self) -> None:
+        self.held.is_complete()
+
+    def empty(self) -> bool:
+        return self.held.empty()
 
 
 class LoopStorage:
@@ -60,40 +69,29 @@ class LoopStorage:
     another loop, or out of one, shows nothing there.
     """
 
-    __slots__ = ("_owned",)
+    __slots__ = ("held",)
 
     def __init__(self) -> None:
-        self._owned: ContextVar[_OfLoop | None] = ContextVar("asgi_local.values", default=None)
+        # Weakly: a context may last longer than the loop. This one is dead already.
+        self.held = HeldByContexts(nobody=ref(LoopUse()))
 
-    def values(self) -> Mapping[str, Any]:
-        """What is set for the task that calls."""
-        owned = self._owned.get()
-        if owned is None or owned.loop() is not current_loop_use():
-            return _NOTHING
-        return owned.values
+    def values(self) -> dict[Any, Any]:
+        values, loop = self.held.variable.get(), current_loop_use()
+        owner = values.get(self.held.mark)
+        is_ours = owner is not None and loop is not None and owner() is loop
+        return values if is_ours else NOTHING
 
-    def replace(self, values: Mapping[str, Any]) -> None:
-        """Set all values at once, for the task that calls and what descends from it."""
+    def replace(self, values: dict[Any, Any]) -> None:
         loop = current_loop_use()
-        if loop is None:
-            raise RuntimeError("no running event loop")
-        # Weakly: a context may last longer than the loop.
-        self._owned.set(_OfLoop(weakref.ref(loop), values))
+        assert loop is not None
+        values[self.held.mark] = ref(loop)
+        self.held.variable.set(values)
 
+    def is_complete(self) -> None:
+        self.held.is_complete()
 
-class ThreadStorage(threading.local):
-    """Values of one thread, which no other code ever sees."""
-
-    def __init__(self) -> None:
-        self._values: Mapping[str, Any] = _NOTHING
-
-    def values(self) -> Mapping[str, Any]:
-        """What is set in this thread."""
-        return self._values
-
-    def replace(self, values: Mapping[str, Any]) -> None:
-        """Set all values of this thread at once."""
-        self._values = values
+    def empty(self) -> bool:
+        return self.held.empty()
 
 
 class ThreadCriticalStorage:
@@ -103,20 +101,29 @@ class ThreadCriticalStorage:
     that it descends from on its loop, across the bridge too, but never a thread's.
     """
 
-    __slots__ = ("_in_async_code", "_in_sync_code")
+    __slots__ = ("of_loops", "of_threads")
 
     def __init__(self) -> None:
-        self._in_async_code = LoopStorage()
-        self._in_sync_code = ThreadStorage()
+        self.of_loops = LoopStorage()
+        # `values` of each thread that has set any: changed in place, for nobody else has them.
+        # Not of a class of our own, whose attributes take longer to look up.
+        self.of_threads = threading.local()
 
-    def values(self) -> Mapping[str, Any]:
-        """What is set for the code that calls."""
-        return self._here().values()
+    def values(self) -> dict[Any, Any]:
+        if running_loop_or_none() is None:
+            return getattr(self.of_threads, "values", NOTHING)
+        return self.of_loops.values()
 
-    def replace(self, values: Mapping[str, Any]) -> None:
-        """Set all values at once, for the code that calls."""
-        self._here().replace(values)
+    def replace(self, values: dict[Any, Any]) -> None:
+        if running_loop_or_none() is None:
+            self.of_threads.values = values
+        else:
+            self.of_loops.replace(values)
 
-    def _here(self) -> LoopStorage | ThreadStorage:
-        in_sync_code = current_loop_use() is None
-        return self._in_sync_code if in_sync_code else self._in_async_code
+    def is_complete(self) -> None:
+        self.of_loops.is_complete()
+
+    def empty(self) -> bool:
+        # Frees those of all threads.
+        self.of_threads = threading.local()
+        return self.of_loops.empty()
