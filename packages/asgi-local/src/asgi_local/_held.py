@@ -64,7 +64,7 @@ class HeldByContexts:
         if here is not self._nothing:
             here.clear()
         del here
-        if self._count_marks() != self._marks_when_empty and not sys.is_finalizing():
+        if self._count_marks() != self._marks_when_empty:
             # They are complete: what is under construction is in no context.
             for values in gc.get_referrers(self.mark):
                 if type(values) is dict and values is not self._nothing:

@@ -127,18 +127,24 @@ class Local(Schema, metaclass=LocalType):
     __slots__ = ()
 
     def __new__(cls, thread_critical: bool = False) -> Local:
-        if cls is not Local:
-            raise TypeError("asgi_local.Local cannot be subclassed")
         type_, last_reference = own_type(bool(thread_critical), Local, RESERVED)
         local = object.__new__(type_)
         object.__setattr__(local, "_asgi_local_last_reference", last_reference)
         return local
+
+    def __init_subclass__(cls) -> None:
+        # Whatever its own `__init__` takes. The type of a `Local` is not called.
+        cls.__new__ = _refuse  # type: ignore[method-assign]
 
     if TYPE_CHECKING:
         # In the type of each `Local`: see `_accessors.py`.
         def __getattr__(self, name: str) -> Any: ...
         def __setattr__(self, name: str, value: Any) -> None: ...
         def __delattr__(self, name: str) -> None: ...
+
+
+def _refuse(cls: type[Local], /, *args: Any, **kwargs: Any) -> NoReturn:
+    raise TypeError("asgi_local.Local cannot be subclassed")
 
 
 # Names of what `Local` itself has.

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from asgi_local._held import Mark
-
-if TYPE_CHECKING:
-    from asgi_local._local import Schema
+from asgi_local._storage import HasStorage
 
 
 class _Undo(NamedTuple):
@@ -30,7 +28,8 @@ class Override(AbstractContextManager[None]):
 
     __slots__ = ("_local", "_mark", "_values")
 
-    def __init__(self, local: Schema, values: dict[str, Any]) -> None:
+    def __init__(self, local: HasStorage, values: dict[str, Any]) -> None:
+        # Not its storage, which may be another's once the `Local` has gone.
         self._local = local
         self._values = values
         # Not the override itself: contexts in which it is in force must not refer to it.

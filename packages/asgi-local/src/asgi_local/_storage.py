@@ -33,6 +33,12 @@ class Storage(Protocol):
         """Free all values, wherever they are set, and return whether that is sure."""
 
 
+class HasStorage(Protocol):
+    """A `Local`, as the rest of the package knows it."""
+
+    _asgi_local_storage: Storage
+
+
 class ContextStorage:
     """Values that follow the program through tasks and across the bridge.
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, cast
 
 from asgi_local._accessors import of_contexts, of_threads_and_loops
 from asgi_local._storage import ContextStorage, Storage, ThreadCriticalStorage
-
-if TYPE_CHECKING:
-    from asgi_local._local import Local
 
 _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
@@ -40,30 +38,33 @@ class LastReference(int):
 
     __slots__ = ()
 
+    # Not of the module, which the end of the interpreter may clear before the last `Local`.
+    in_use: ClassVar[dict[int, OwnType]] = {}
+    is_finalizing = staticmethod(sys.is_finalizing)
+
     def __del__(self) -> None:
-        own = _in_use.pop(int(self))
-        if own.storage.empty():
+        own = self.in_use.pop(int(self))
+        if not self.is_finalizing() and own.storage.empty():
             own.unused.put(own)
 
 
 class OwnType(NamedTuple):
     """The type of one `Local` at a time."""
 
-    type: type[Local]
+    type: type[Any]
     storage: Storage
     # Where it goes when it is not needed.
     unused: SimpleQueue[OwnType]
 
 
 _numbers = itertools.count()
-_in_use: dict[int, OwnType] = {}
 # Together with those in use, as many as there ever were at one time.
 _unused: dict[bool, SimpleQueue[OwnType]] = {False: SimpleQueue(), True: SimpleQueue()}
 
 
 def own_type(
-    thread_critical: bool, base: type[Local], reserved_names: frozenset[str]
-) -> tuple[type[Local], LastReference]:
+    thread_critical: bool, base: type[_T], reserved_names: frozenset[str]
+) -> tuple[type[_T], LastReference]:
     """A type for one `Local`, and what gives it back when that is dropped with the object."""
     unused = _unused[thread_critical]
     try:
@@ -71,11 +72,13 @@ def own_type(
     except Empty:
         own = _make_type(thread_critical, base, reserved_names)
     number = next(_numbers)
-    _in_use[number] = own
+    LastReference.in_use[number] = own
     return own.type, LastReference(number)
 
 
-def _make_type(thread_critical: bool, base: type[Local], reserved_names: frozenset[str]) -> OwnType:
+def _make_type(
+    thread_critical: bool, base: type[object], reserved_names: frozenset[str]
+) -> OwnType:
     storage: ContextStorage | ThreadCriticalStorage
     if thread_critical:
         storage = ThreadCriticalStorage()
@@ -95,5 +98,5 @@ def _make_type(thread_critical: bool, base: type[Local], reserved_names: frozens
         "__delattr__": accessors.delete,
         "_asgi_local_storage": storage,
     }
-    type_ = cast("type[Local]", LocalType(base.__name__, (base,), namespace))
+    type_ = LocalType(base.__name__, (base,), namespace)
     return OwnType(type_, storage, _unused[thread_critical])
