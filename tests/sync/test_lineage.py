@@ -162,6 +162,21 @@ def test_a_task_whose_lineage_began_in_its_thread_keeps_it_where_its_loop_moves_
         loop.close()
 
 
+def test_a_call_in_a_thread_that_inherits_a_context_does_not_adopt_its_lineage() -> None:
+    variable = contextvars.ContextVar[int]("variable")
+
+    async def change_something() -> None:
+        variable.set(1)
+
+    def crosses() -> object:
+        async_to_sync(change_something)()
+        return current_lineage()
+
+    ensure_lineage()
+    context = contextvars.copy_context()
+    assert in_another_thread(lambda: context.run(crosses)) is None
+
+
 # The home
 
 

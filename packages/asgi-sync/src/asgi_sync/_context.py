@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from asgi_sync._frames import Record, innermost
-from asgi_sync._lineage import LoopUse, Passage, settle_lineage
+from asgi_sync._lineage import LoopUse, Passage, has_home, settle_lineage
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -98,8 +98,11 @@ class CopiedContext:
         variables = get_referents(self.context)
         # Other implementations of Python may keep them otherwise, or show nothing.
         if len(variables) != 1 or variables[0] is not self._variables[0]:
+            had_home = has_home()
             bring_back(self.context)
-            settle_lineage()
+            # One that there was before has been seen to by a `Passage`; it may be elsewhere.
+            if not had_home:
+                settle_lineage()
 
 
 class EnteredContext(Crossing):
