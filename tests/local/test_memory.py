@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import contextvars
 import gc
+import os
 import subprocess
 import sys
 import threading
@@ -309,6 +310,8 @@ cycle.append(cycle)
 # Many
 
 MANY = 100_000
+# To start a thread takes up to 300 us, so not all in every run: see `tests/conftest.py`.
+MANY_THREADS = MANY if "RANDOM_PROGRAMS" in os.environ else 10_000
 
 
 def locals_(number: int) -> None:
@@ -354,7 +357,8 @@ def crossings(number: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("work", "number"), [(locals_, MANY), (tasks, MANY), (threads, MANY), (crossings, MANY // 50)]
+    ("work", "number"),
+    [(locals_, MANY), (tasks, MANY), (threads, MANY_THREADS), (crossings, MANY // 50)],
 )
 def test_any_number_of_short_lived_ones_leaves_nothing_behind(
     work: Callable[[int], None], number: int

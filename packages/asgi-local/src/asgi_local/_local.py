@@ -134,7 +134,7 @@ class Local(Schema, metaclass=LocalType):
 
     def __init_subclass__(cls) -> None:
         # Whatever its own `__init__` takes. The type of a `Local` is not called.
-        cls.__new__ = _refuse  # type: ignore[method-assign]
+        cls.__new__ = _refuse  # type: ignore[method-assign, assignment]
 
     if TYPE_CHECKING:
         # In the type of each `Local`: see `_accessors.py`.
