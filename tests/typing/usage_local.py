@@ -30,16 +30,16 @@ request = Local[Request]()
 assert_type(request, Request)
 assert_type(Local[Request](thread_critical=True), Request)
 
+assert_type(request.id, int)
 request.id = 7
 request.user = "x"
 del request.user
-assert_type(request.id, int)
 assert_type(request.override(id=8), AbstractContextManager[None])
 assert_type(list(request), list[tuple[str, Any]])
 
 request.id = "7"  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
 request.usr = "x"  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
-request.usr  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+request.usr  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
 Local[Request](critical=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 

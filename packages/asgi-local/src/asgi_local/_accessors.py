@@ -97,13 +97,13 @@ def _set_of_contexts(storage: ContextStorage, reserved_names: frozenset[str]) ->
     def set(self: object, name: str, value: Any) -> None:
         if name in reserved_names:
             raise reserved(name)
-        values, home, loop = held(), current_home(), running_loop_or_none()
+        values, home = held(), current_home()
         try:
             if (
                 values[mark] is home.lineage
-                # `ensure_lineage` would find nothing to be done.
-                and home.loop is loop
-                and (loop is not None or home.thread._is_owned())
+                and home.thread._is_owned()
+                # It is at home on an event loop, or on none: see `ensure_lineage`.
+                and (home.loop is not None or running_loop_or_none() is None)
             ):
                 values = values.copy()
                 values[name] = value
@@ -121,12 +121,12 @@ def _delete_of_contexts(storage: ContextStorage) -> Deleter:
     held, hold = variable.get, variable.set
 
     def delete(self: object, name: str) -> None:
-        values, home, loop = held(), current_home(), running_loop_or_none()
+        values, home = held(), current_home()
         try:
             if (
                 values[mark] is home.lineage
-                and home.loop is loop
-                and (loop is not None or home.thread._is_owned())
+                and home.thread._is_owned()
+                and (home.loop is not None or running_loop_or_none() is None)
             ):
                 values = values.copy()
                 del values[name]
