@@ -64,14 +64,17 @@ class HeldByContexts:
         if here is not self._nothing:
             here.clear()
         del here
-        if self._count_marks() != self._marks_when_empty:
+        if not self._is_empty():
             # They are complete: what is under construction is in no context.
             for values in gc.get_referrers(self.mark):
                 if type(values) is dict and values is not self._nothing:
                     values.clear()
             values = None
-        return self._count_marks() == self._marks_when_empty
+        return self._is_empty()
+
+    def _is_empty(self) -> bool:
+        # Where references are not counted there is no way to be sure.
+        return 0 < self._count_marks() == self._marks_when_empty
 
     def _count_marks(self) -> int:
-        # Where there is no such function there is no way to be sure either.
-        return sys.getrefcount(self.mark) if hasattr(sys, "getrefcount") else -1
+        return sys.getrefcount(self.mark) if hasattr(sys, "getrefcount") else 0
