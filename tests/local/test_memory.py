@@ -257,25 +257,62 @@ def test_a_new_local_has_nothing_of_one_that_has_gone(thread_critical: bool) -> 
         assert [context.run(value_of, local) for context in kept] == [None] * len(kept)
 
 
+class Owner:
+    """Is in a reference cycle with a `Local`, and then uses it in its destructor."""
+
+    def __init__(self, local: Local, use: Callable[[Local], None]) -> None:
+        self.local = local
+        self.use = use
+        self.itself = self
+
+    def __del__(self) -> None:
+        self.use(self.local)
+
+
 @both_kinds
-def test_a_destructor_in_the_same_cycle_sees_no_other_local(thread_critical: bool) -> None:
+@pytest.mark.parametrize("made", ["before", "after"])
+def test_a_destructor_in_the_same_cycle_sees_what_was_set_and_no_other_local(
+    thread_critical: bool, made: str
+) -> None:
     """What a cycle has is finalized in any order, and every destructor may use all of it."""
-    seen = []
 
-    class Owner:
-        def __init__(self) -> None:
-            self.local = Local(thread_critical)
-            self.itself = self
+    def use(local: Local) -> None:
+        successor = Local(thread_critical)
+        successor.value = successor.other = "another's"
+        seen.append(dict(local))
 
-        def __del__(self) -> None:
-            successor = Local(thread_critical)
-            successor.value = "another's"
-            seen.append(value_of(self.local))
-
+    seen = list[dict[str, Any]]()
     for _ in range(3):
-        Owner()
+        local = Local(thread_critical)
+        owner = Owner(local if made == "before" else Local(thread_critical), use)
+        owner.local.value = "its own"
+        del local, owner
         gc.collect()
-    assert seen == [None] * 3
+    assert seen == [{"value": "its own"}] * 3
+
+
+@both_kinds
+def test_a_local_that_a_destructor_saves_has_nothing_in_common_with_another(
+    thread_critical: bool,
+) -> None:
+    """It may be saved as often as it is in a cycle."""
+    saved, others = [Local(thread_critical)], list[Local]()
+    for turn in range(3):
+        Owner(saved.pop(), saved.append)
+        gc.collect()
+        others.extend(Local(thread_critical) for _ in range(3))
+        saved[0].value = turn
+        assert [value_of(local) for local in (*saved, *others)] == [turn] + [None] * len(others)
+
+
+@both_kinds
+def test_a_value_is_freed_with_the_cycle_of_its_local(thread_critical: bool) -> None:
+    local, context = Local(thread_critical), contextvars.copy_context()
+    dead = context.run(set_new_value, local)
+    Owner(local, lambda _: None)
+    del local
+    gc.collect()
+    assert dead() is None
 
 
 def test_an_override_that_outlives_its_local_disturbs_nobody() -> None:

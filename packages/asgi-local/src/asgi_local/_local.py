@@ -127,10 +127,7 @@ class Local(Schema, metaclass=LocalType):
     __slots__ = ()
 
     def __new__(cls, thread_critical: bool = False) -> Local:
-        type_, last_reference = own_type(bool(thread_critical), Local, RESERVED)
-        local = object.__new__(type_)
-        object.__setattr__(local, "_asgi_local_last_reference", last_reference)
-        return local
+        return object.__new__(own_type(bool(thread_critical), Local, RESERVED))
 
     def __init_subclass__(cls) -> None:
         # Whatever its own `__init__` takes. The type of a `Local` is not called.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
 from queue import Empty, SimpleQueue
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, cast
@@ -28,24 +27,41 @@ class LocalType(type):
         return cast("MakesLocal[_T]", cls)
 
 
-class LastReference(int):
-    """The number of one `Local`, to which nothing else refers: so it dies with it.
+class LastReference:
+    """What a `Local` refers to from when it is finalized on, and nothing else ever does.
 
-    Neither `Local.__del__` nor a callback of a weak reference would do. In a reference cycle
-    both are called before destructors that may still use the `Local`, whose type another one
-    must not have by then. An integer is no part of a cycle, and is let go of after them.
+    So it goes with the `Local`, whose type can be another one's then. The destructor of the
+    `Local` itself would be too early, and so are callbacks of weak references: in a reference
+    cycle all of them are called before other destructors, which may still use the `Local`, and
+    even save it. This is not made before, or else it would be part of the cycle.
     """
 
-    __slots__ = ()
+    __slots__ = ("_own",)
 
     # Not of the module, which the end of the interpreter may clear before the last `Local`.
-    in_use: ClassVar[dict[int, OwnType]] = {}
+    in_use: ClassVar[set[type[Any]]] = set()
     is_finalizing = staticmethod(sys.is_finalizing)
+    count = staticmethod(getattr(sys, "getrefcount", id))
+    # References to it when it goes. Where they are not counted, no type is used again.
+    _count_at_end: ClassVar[int] = 0
+
+    def __init__(self, own: OwnType | None) -> None:
+        self._own = own
 
     def __del__(self) -> None:
-        own = self.in_use.pop(int(self))
-        if not self.is_finalizing() and own.storage.empty():
+        references, own = self.count(self), self._own
+        if own is None:
+            LastReference._count_at_end = references
+            return
+        self.in_use.discard(own.type)
+        # More of them: the `Local` was saved, and is in a cycle again.
+        if references != self._count_at_end or self.is_finalizing():
+            return
+        if own.storage.empty():
             own.unused.put(own)
+
+
+LastReference(None)
 
 
 class OwnType(NamedTuple):
@@ -57,23 +73,18 @@ class OwnType(NamedTuple):
     unused: SimpleQueue[OwnType]
 
 
-_numbers = itertools.count()
 # Together with those in use, as many as there ever were at one time.
 _unused: dict[bool, SimpleQueue[OwnType]] = {False: SimpleQueue(), True: SimpleQueue()}
 
 
-def own_type(
-    thread_critical: bool, base: type[_T], reserved_names: frozenset[str]
-) -> tuple[type[_T], LastReference]:
-    """A type for one `Local`, and what gives it back when that is dropped with the object."""
-    unused = _unused[thread_critical]
+def own_type(thread_critical: bool, base: type[_T], reserved_names: frozenset[str]) -> type[_T]:
+    """A type for one `Local`, which gives it back when it goes."""
     try:
-        own = unused.get_nowait()
+        own = _unused[thread_critical].get_nowait()
     except Empty:
         own = _make_type(thread_critical, base, reserved_names)
-    number = next(_numbers)
-    LastReference.in_use[number] = own
-    return own.type, LastReference(number)
+    LastReference.in_use.add(own.type)
+    return own.type
 
 
 def _make_type(
@@ -86,7 +97,11 @@ def _make_type(
     else:
         storage = ContextStorage()
         accessors = of_contexts(storage, reserved_names)
-    storage.is_complete()
+
+    def finalize(self: object) -> None:
+        object.__setattr__(self, "_asgi_local_last_reference", last_reference(own))
+
+    last_reference = LastReference
     namespace: dict[str, Any] = {
         "__slots__": (),
         "__doc__": base.__doc__,
@@ -96,7 +111,10 @@ def _make_type(
         "__getattribute__": accessors.get,
         "__setattr__": accessors.set,
         "__delattr__": accessors.delete,
+        "__del__": finalize,
         "_asgi_local_storage": storage,
     }
     type_ = LocalType(base.__name__, (base,), namespace)
-    return OwnType(type_, storage, _unused[thread_critical])
+    own = OwnType(type_, storage, _unused[thread_critical])
+    storage.is_complete()
+    return own
