@@ -315,6 +315,42 @@ def test_a_value_is_freed_with_the_cycle_of_its_local(thread_critical: bool) -> 
     assert dead() is None
 
 
+@both_kinds
+@pytest.mark.parametrize("number", range(8))
+def test_so_whatever_a_profiler_has_kept_meanwhile(thread_critical: bool, number: int) -> None:
+    """Who keeps what frames refer to makes it impossible to tell what contexts refer to."""
+
+    def made_under_profiler() -> list[Local]:
+        variables, made = list[dict[str, Any]](), [Local(thread_critical)]
+        known = len(Local.__subclasses__())
+        sys.setprofile(lambda frame, event, arg: variables.append(dict(frame.f_locals)))
+        try:
+            # Until the last one does not take the place of any that has gone.
+            while len(Local.__subclasses__()) == known:
+                made.append(Local(thread_critical))
+        finally:
+            sys.setprofile(None)
+        variables.clear()
+        return made
+
+    async def set_in_copies(local: Local) -> list[contextvars.Context]:
+        local.other = 1
+        contexts = [contextvars.copy_context() for _ in range(number)]
+        for context in contexts:
+            context.run(setattr, local, "value", number)
+        return contexts
+
+    async def look(local: Local, contexts: list[contextvars.Context]) -> list[Any]:
+        return [context.run(value_of, local) for context in contexts]
+
+    loop, made = asyncio.new_event_loop(), made_under_profiler()
+    contexts = loop.run_until_complete(set_in_copies(made[-1]))
+    del made[-1]
+    seen = loop.run_until_complete(look(Local(thread_critical), contexts))
+    loop.close()
+    assert seen == [None] * number
+
+
 def test_an_override_that_outlives_its_local_disturbs_nobody() -> None:
     override = Local().override(value="inside")
     another = Local()

@@ -25,6 +25,7 @@ from asyncio import _get_running_loop as running_loop_or_none
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
+from asgi_local._held import Mark
 from asgi_local._storage import ContextStorage, LoopStorage, Storage, ThreadCriticalStorage
 from asgi_sync import current_home
 
@@ -39,6 +40,13 @@ class Accessors(NamedTuple):
     get: Getter
     set: Setter
     delete: Deleter
+
+    def use(self, mark: Mark) -> None:
+        """Look for values under that mark from now on."""
+        function: Any
+        for function in self:
+            index = function.__code__.co_freevars.index("mark")
+            function.__closure__[index].cell_contents = mark
 
 
 def look_further(local: object, storage: Storage, name: str) -> Any:

@@ -2,7 +2,8 @@
 
 A context variable cannot be taken out of a context again, and a context may last for as long
 as the program. So a `Local` that is not needed any more empties what contexts hold of it, and
-leaves its context variable to the next `Local`.
+leaves its context variable to the next `Local`. That one has a mark of its own: what is left
+under another mark, should there be any, is not shown.
 
 To find what they hold costs nothing as long as the `Local` is needed. (A list of weak
 references would: nearly as much as all the rest of setting an attribute.) Its references tell
@@ -41,10 +42,11 @@ class HeldByContexts:
         nobody: What is under `mark` where nothing was ever set.
     """
 
-    __slots__ = ("_marks_when_empty", "_nothing", "mark", "variable")
+    __slots__ = ("_marks_when_empty", "_nobody", "_nothing", "mark", "variable")
 
     def __init__(self, nobody: object) -> None:
         self.mark = Mark()
+        self._nobody = nobody
         self._nothing = {self.mark: nobody}
         self.variable: ContextVar[dict[Any, Any]] = ContextVar(
             "asgi_local.values", default=self._nothing
@@ -55,11 +57,15 @@ class HeldByContexts:
         """Now nothing is held, and all who need the mark have it."""
         self._marks_when_empty = self._count_marks()
 
-    def empty(self) -> bool:
-        """Free all values, in whatever contexts they are; whether that is sure.
+    def renew(self) -> Mark:
+        """The mark from now on, with which nothing is held by any context."""
+        self.mark = Mark()
+        self._nothing.clear()
+        self._nothing[self.mark] = self._nobody
+        return self.mark
 
-        Nothing may be set meanwhile.
-        """
+    def empty(self) -> None:
+        """Free all values, in whatever contexts they are. Nothing may be set meanwhile."""
         here = self.variable.get()
         if here is not self._nothing:
             here.clear()
@@ -69,11 +75,8 @@ class HeldByContexts:
             for values in gc.get_referrers(self.mark):
                 if type(values) is dict and values is not self._nothing:
                     values.clear()
-            values = None
-        return self._is_empty()
 
     def _is_empty(self) -> bool:
-        # Where references are not counted there is no way to be sure.
         return 0 < self._count_marks() == self._marks_when_empty
 
     def _count_marks(self) -> int:

@@ -7,7 +7,7 @@ from asyncio import _get_running_loop as running_loop_or_none
 from typing import Any, Protocol
 from weakref import ref
 
-from asgi_local._held import NOTHING, HeldByContexts
+from asgi_local._held import NOTHING, HeldByContexts, Mark
 from asgi_sync import Lineage, LoopUse, current_lineage, current_loop_use, ensure_lineage
 
 
@@ -29,8 +29,11 @@ class Storage(Protocol):
     def is_complete(self) -> None:
         """It is what it is when nothing is set."""
 
-    def empty(self) -> bool:
-        """Free all values, wherever they are set, and return whether that is sure."""
+    def empty(self) -> None:
+        """Free all values, wherever they are set."""
+
+    def renew(self) -> Mark:
+        """Show nothing that was set until now, and return the mark of what will be."""
 
 
 class HasStorage(Protocol):
@@ -64,8 +67,11 @@ class ContextStorage:
     def is_complete(self) -> None:
         self.held.is_complete()
 
-    def empty(self) -> bool:
-        return self.held.empty()
+    def empty(self) -> None:
+        self.held.empty()
+
+    def renew(self) -> Mark:
+        return self.held.renew()
 
 
 class LoopStorage:
@@ -96,8 +102,11 @@ class LoopStorage:
     def is_complete(self) -> None:
         self.held.is_complete()
 
-    def empty(self) -> bool:
-        return self.held.empty()
+    def empty(self) -> None:
+        self.held.empty()
+
+    def renew(self) -> Mark:
+        return self.held.renew()
 
 
 class ThreadCriticalStorage:
@@ -129,7 +138,10 @@ class ThreadCriticalStorage:
     def is_complete(self) -> None:
         self.of_loops.is_complete()
 
-    def empty(self) -> bool:
+    def empty(self) -> None:
         # Frees those of all threads.
         self.of_threads = threading.local()
-        return self.of_loops.empty()
+        self.of_loops.empty()
+
+    def renew(self) -> Mark:
+        return self.of_loops.renew()

@@ -6,7 +6,7 @@ import sys
 from queue import Empty, SimpleQueue
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, cast
 
-from asgi_local._accessors import of_contexts, of_threads_and_loops
+from asgi_local._accessors import Accessors, of_contexts, of_threads_and_loops
 from asgi_local._storage import ContextStorage, Storage, ThreadCriticalStorage
 
 _T = TypeVar("_T")
@@ -55,9 +55,9 @@ class LastReference:
             return
         self.in_use.discard(own.type)
         # More of them: the `Local` was saved, and is in a cycle again.
-        if references != self._count_at_end or self.is_finalizing():
-            return
-        if own.storage.empty():
+        if references == self._count_at_end and not self.is_finalizing():
+            own.storage.empty()
+            own.renew()
             own.unused.put(own)
 
 
@@ -69,8 +69,14 @@ class OwnType(NamedTuple):
 
     type: type[Any]
     storage: Storage
+    accessors: Accessors
     # Where it goes when it is not needed.
     unused: SimpleQueue[OwnType]
+
+    def renew(self) -> None:
+        """Make it what it was when it was new, whatever contexts still hold."""
+        self.accessors.use(self.storage.renew())
+        self.storage.is_complete()
 
 
 # Together with those in use, as many as there ever were at one time.
@@ -115,6 +121,6 @@ def _make_type(
         "_asgi_local_storage": storage,
     }
     type_ = LocalType(base.__name__, (base,), namespace)
-    own = OwnType(type_, storage, _unused[thread_critical])
+    own = OwnType(type_, storage, accessors, _unused[thread_critical])
     storage.is_complete()
     return own
