@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+import traceback
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -175,6 +176,26 @@ def test_so_in_a_thread_that_lasts(thread_critical: bool) -> None:
         finally:
             proceed.set()
             running.join()
+
+
+@both_kinds
+def test_nothing_is_emptied_that_belongs_to_others(thread_critical: bool) -> None:
+    """A report of an error may keep the variables of each function that raised it."""
+    local = Local(thread_critical)
+    dead = in_a_task_of_a_loop_that_lasts(local)
+    report = list[dict[str, Any]]()
+    try:
+        _ = local.missing
+    except AttributeError as error:
+        assert error.__traceback__ is not None
+        for frame, _line in traceback.walk_tb(error.__traceback__.tb_next):
+            found = dict(frame.f_locals)
+            report.append({name: found[name] for name in found if found[name] is not local})
+        del frame, found
+    del local
+    assert dead() is None
+    assert report
+    assert all(report)
 
 
 # No reference cycles

@@ -73,7 +73,12 @@ class HeldByContexts:
         if not self._is_empty():
             # They are complete: what is under construction is in no context.
             for values in gc.get_referrers(self.mark):
-                if type(values) is dict and values is not self._nothing:
+                if (
+                    type(values) is dict
+                    # Not so where it is among the variables of a frame that somebody keeps.
+                    and self.mark in values
+                    and values is not self._nothing
+                ):
                     values.clear()
 
     def _is_empty(self) -> bool:
