@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import copy
 import pickle
+import sys
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -156,6 +158,30 @@ def test_attributes_can_be_changed_while_iterating(thread_critical: bool) -> Non
     for name, _ in local:
         delattr(local, name)
     assert list(local) == []
+
+
+@both_kinds
+def test_a_signal_handler_can_change_attributes_while_iterating(thread_critical: bool) -> None:
+    local = Local(thread_critical)
+    for number in range(100):
+        setattr(local, f"a{number}", number)
+
+    def trace(frame: FrameType, event: str, arg: object) -> Any:
+        # As a signal handler would, between any two instructions.
+        frame.f_trace_opcodes = True
+        sys.settrace(None)
+        setattr(local, f"b{len(seen)}", seen.append(event))
+        sys.settrace(trace)
+        return trace
+
+    seen = list[str]()
+    sys.settrace(trace)
+    try:
+        values = list(local)
+    finally:
+        sys.settrace(None)
+    assert "opcode" in seen
+    assert len(values) >= 100
 
 
 @both_kinds

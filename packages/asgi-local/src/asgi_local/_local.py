@@ -66,7 +66,8 @@ class Schema:
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         """The names and values that are set for the code that calls, for debugging."""
-        values = self._asgi_local_storage.values()
+        # Copied at one go: a signal handler or destructor may set an attribute any time.
+        values = self._asgi_local_storage.values().copy()
         return iter([item for item in values.items() if isinstance(item[0], str)])
 
     def __dir__(self) -> list[str]:
