@@ -91,6 +91,24 @@ def test_its_type_cannot_be_called_either(thread_critical: bool) -> None:
 
 
 @both_kinds
+def test_its_type_cannot_be_changed_for_the_next_local(thread_critical: bool) -> None:
+    local = Local(thread_critical)
+    with pytest.raises(TypeError, match="cannot change 'value'"):
+        type(local).value = property(lambda self: 1)
+    with pytest.raises(TypeError, match="cannot change '__getattribute__'"):
+        del type(local).__getattribute__
+    assert not hasattr(local, "value")
+
+
+def test_the_class_can_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    local = Local()
+    with monkeypatch.context() as patch:
+        patch.setattr(Local, "value", property(lambda self: 1), raising=False)
+        assert local.value == 1
+    assert not hasattr(local, "value")
+
+
+@both_kinds
 def test_it_says_that_it_is_a_local(thread_critical: bool) -> None:
     local = Local(thread_critical)
     assert isinstance(local, Local)

@@ -132,7 +132,7 @@ class Local(Schema, metaclass=LocalType):
 
     def __init_subclass__(cls) -> None:
         # Whatever its own `__init__` takes. The type of a `Local` is not called.
-        cls.__new__ = _refuse  # type: ignore[method-assign, assignment]
+        type.__setattr__(cls, "__new__", _refuse)
 
     if TYPE_CHECKING:
         # In the type of each `Local`: see `_accessors.py`.

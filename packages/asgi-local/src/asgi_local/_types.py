@@ -26,6 +26,18 @@ class LocalType(type):
         """The class itself; type checkers take what it makes for an instance of `schema`."""
         return cast("MakesLocal[_T]", cls)
 
+    def __setattr__(cls, name: str, value: object) -> None:
+        cls._refuse_change_of_own_type(name)
+        super().__setattr__(name, value)
+
+    def __delattr__(cls, name: str) -> None:
+        cls._refuse_change_of_own_type(name)
+        super().__delattr__(name)
+
+    def _refuse_change_of_own_type(cls, name: str) -> None:
+        if "_asgi_local_storage" in vars(cls):
+            raise TypeError(f"cannot change {name!r} of the type of a Local, only of Local itself")
+
 
 class LastReference:
     """What a `Local` refers to from when it is finalized on, and nothing else ever does.
