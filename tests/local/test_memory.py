@@ -1,31 +1,26 @@
 from __future__ import annotations
 
-import _thread
 import asyncio
 import contextlib
 import contextvars
-import gc
-import os
 import subprocess
 import sys
 import threading
 import traceback
 import weakref
 from collections.abc import Callable
-from typing import Any
+from types import TracebackType
+from typing import Any, cast
 
 import pytest
 from helpers.locals import (
     Value,
     both_kinds,
-    in_another_thread,
     no_garbage_collector,
     set_new_value,
-    value_of,
 )
 
 from asgi_local import Local
-from asgi_sync import async_to_sync, sync_to_async
 
 # Values go at once, without the garbage collector
 
@@ -187,8 +182,7 @@ def test_nothing_is_emptied_that_belongs_to_others(thread_critical: bool) -> Non
     try:
         _ = local.missing
     except AttributeError as error:
-        assert error.__traceback__ is not None
-        for frame, _line in traceback.walk_tb(error.__traceback__.tb_next):
+        for frame, _line in traceback.walk_tb(cast("TracebackType", error.__traceback__).tb_next):
             found = dict(frame.f_locals)
             report.append({name: found[name] for name in found if found[name] is not local})
         del frame, found
@@ -261,122 +255,7 @@ def test_neither_a_use_nor_an_error_makes_a_reference_cycle(
         assert [reference() for reference in look()] == [None, None]
 
 
-# Whose place another Local has taken
-
-
-@both_kinds
-def test_a_new_local_has_nothing_of_one_that_has_gone(thread_critical: bool) -> None:
-    for number in range(3):
-        local = Local(thread_critical)
-        assert not hasattr(local, "value")
-        kept.append(contextvars.copy_context())
-        kept[-1].run(setattr, local, "value", number)
-        local.value = number
-        in_another_thread(setattr, local, "value", number)
-        del local
-        local = Local(thread_critical)
-        assert [context.run(value_of, local) for context in kept] == [None] * len(kept)
-
-
-class Owner:
-    """Is in a reference cycle with a `Local`, and then uses it in its destructor."""
-
-    def __init__(self, local: Local, use: Callable[[Local], None]) -> None:
-        self.local = local
-        self.use = use
-        self.itself = self
-
-    def __del__(self) -> None:
-        self.use(self.local)
-
-
-@both_kinds
-@pytest.mark.parametrize("made", ["before", "after"])
-def test_a_destructor_in_the_same_cycle_sees_what_was_set_and_no_other_local(
-    thread_critical: bool, made: str
-) -> None:
-    """What a cycle has is finalized in any order, and every destructor may use all of it."""
-
-    def use(local: Local) -> None:
-        successor = Local(thread_critical)
-        successor.value = successor.other = "another's"
-        seen.append(dict(local))
-
-    seen = list[dict[str, Any]]()
-    for _ in range(3):
-        local = Local(thread_critical)
-        owner = Owner(local if made == "before" else Local(thread_critical), use)
-        owner.local.value = "its own"
-        del local, owner
-        gc.collect()
-    assert seen == [{"value": "its own"}] * 3
-
-
-@both_kinds
-def test_a_local_that_a_destructor_saves_has_nothing_in_common_with_another(
-    thread_critical: bool,
-) -> None:
-    """It may be saved as often as it is in a cycle."""
-    saved, others = [Local(thread_critical)], list[Local]()
-    for turn in range(3):
-        Owner(saved.pop(), saved.append)
-        gc.collect()
-        others.extend(Local(thread_critical) for _ in range(3))
-        saved[0].value = turn
-        assert [value_of(local) for local in (*saved, *others)] == [turn] + [None] * len(others)
-
-
-@both_kinds
-def test_a_value_is_freed_with_the_cycle_of_its_local(thread_critical: bool) -> None:
-    local, context = Local(thread_critical), contextvars.copy_context()
-    dead = context.run(set_new_value, local)
-    Owner(local, lambda _: None)
-    del local
-    gc.collect()
-    assert dead() is None
-
-
-@both_kinds
-@pytest.mark.parametrize("number", range(8))
-def test_so_whatever_a_profiler_has_kept_meanwhile(thread_critical: bool, number: int) -> None:
-    """Who keeps what frames refer to makes it impossible to tell what contexts refer to."""
-
-    def made_under_profiler() -> list[Local]:
-        variables, made = list[dict[str, Any]](), [Local(thread_critical)]
-        known = len(Local.__subclasses__())
-        sys.setprofile(lambda frame, event, arg: variables.append(dict(frame.f_locals)))
-        try:
-            # Until the last one does not take the place of any that has gone.
-            while len(Local.__subclasses__()) == known:
-                made.append(Local(thread_critical))
-        finally:
-            sys.setprofile(None)
-        variables.clear()
-        return made
-
-    async def set_in_copies(local: Local) -> list[contextvars.Context]:
-        local.other = 1
-        contexts = [contextvars.copy_context() for _ in range(number)]
-        for context in contexts:
-            context.run(setattr, local, "value", number)
-        return contexts
-
-    async def look(local: Local, contexts: list[contextvars.Context]) -> list[Any]:
-        return [context.run(value_of, local) for context in contexts]
-
-    loop, made = asyncio.new_event_loop(), made_under_profiler()
-    contexts = loop.run_until_complete(set_in_copies(made[-1]))
-    del made[-1]
-    seen = loop.run_until_complete(look(Local(thread_critical), contexts))
-    loop.close()
-    assert seen == [None] * number
-
-
-def test_an_override_that_outlives_its_local_disturbs_nobody() -> None:
-    override = Local().override(value="inside")
-    another = Local()
-    with override:
-        assert not hasattr(another, "value")
+# At the end
 
 
 def test_the_end_of_the_interpreter_is_silent_whatever_is_left() -> None:
@@ -399,68 +278,3 @@ cycle.append(cycle)
 """
     ended = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True)
     assert (ended.returncode, ended.stderr) == (0, b"")
-
-
-# Many
-
-MANY = 100_000
-# To start a thread takes up to 300 us, so not all in every run: see `tests/conftest.py`.
-MANY_THREADS = MANY if "RANDOM_PROGRAMS" in os.environ else 10_000
-
-
-def locals_(number: int) -> None:
-    for turn in range(number):
-        local = Local(thread_critical=turn % 2 == 0)
-        local.value = turn
-
-
-def tasks(number: int) -> None:
-    async def task() -> None:
-        plain.value = critical.value = 1
-
-    async def main() -> None:
-        for _ in range(number):
-            await asyncio.create_task(task())
-
-    plain, critical = Local(), Local(thread_critical=True)
-    asyncio.run(main())
-
-
-def threads(number: int) -> None:
-    def thread() -> None:
-        plain.value = critical.value = 1
-        ended.release()
-
-    plain, critical, ended = Local(), Local(thread_critical=True), threading.Lock()
-    ended.acquire()
-    for _ in range(number):
-        # A `Thread` would take several times as long.
-        _thread.start_new_thread(thread, ())
-        ended.acquire()
-
-
-def crossings(number: int) -> None:
-    async def below() -> None:
-        Local().value = plain.value
-        await sync_to_async(setattr)(plain, "value", plain.value + 1)
-
-    plain = Local()
-    plain.value = 0
-    for _ in range(number):
-        async_to_sync(below)()
-
-
-@pytest.mark.parametrize(
-    ("work", "number"),
-    [(locals_, MANY), (tasks, MANY), (threads, MANY_THREADS), (crossings, MANY // 50)],
-)
-def test_any_number_of_short_lived_ones_leaves_nothing_behind(
-    work: Callable[[int], None], number: int
-) -> None:
-    work(100)
-    gc.collect()
-    before = sys.getallocatedblocks()
-    work(number)
-    gc.collect()
-    # What is not of this package may keep a little.
-    assert sys.getallocatedblocks() - before < 1_000
