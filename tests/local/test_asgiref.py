@@ -32,10 +32,6 @@ def delete_missing(local: Any) -> None:
     del local.missing
 
 
-def set_reserved(local: Any) -> None:
-    local.__class__ = int
-
-
 @each_package
 @both_kinds
 @pytest.mark.parametrize(
