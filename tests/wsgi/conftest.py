@@ -24,14 +24,14 @@ class Server:
         self.refuse_after: int | None = None  # so many messages are taken, then send() fails
         self._incoming: asyncio.Queue[Message] = asyncio.Queue()
         self._changed = asyncio.Event()
-        self._awaited = 0
+        self.awaited = 0  # so many messages were asked for
 
     def feed(self, *messages: Message) -> None:
         for message in messages:
             self._incoming.put_nowait(message)
 
     async def receive(self) -> Message:
-        self._awaited += 1
+        self.awaited += 1
         self._changed.set()
         return await self._incoming.get()
 
@@ -42,13 +42,24 @@ class Server:
         self._changed.set()
         await self.may_send.wait()
 
+    async def serve(self, wsgi_application: Any, send: Any = None, **scope: Any) -> None:
+        """Serve a request by a WSGI application, with the messages that are fed."""
+        app = WsgiToAsgi(wsgi_application)
+        await app(make_scope(**scope), self.receive, send or self.send)
+
+    async def wait_taken(self) -> None:
+        """Wait until the application has received all that was fed."""
+        while not self._incoming.empty():
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)  # and looked at it
+
     async def wait_sent(self, count: int) -> None:
         """Wait until the application has sent so many messages."""
         await self._wait(lambda: len(self.sent) >= count)
 
     async def wait_awaited(self, count: int) -> None:
         """Wait until the application has asked so many times for a message."""
-        await self._wait(lambda: self._awaited >= count)
+        await self._wait(lambda: self.awaited >= count)
 
     async def _wait(self, condition: Callable[[], bool]) -> None:
         while not condition():

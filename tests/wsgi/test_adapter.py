@@ -1,14 +1,12 @@
 """One request through the adapter, section by section.
 
-Applications and helpers; plain requests; write(); too many and too few bytes; threads; close();
-errors of the application; the limit on headers; a client that goes away; a send() that fails; a
-task that is cancelled; other scopes; subclasses; conformance to PEP 3333.
+Plain requests; write(); too many and too few bytes; close(); errors of the application; the limit
+on headers; other scopes; subclasses; conformance to PEP 3333.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import gc
 import sys
 import threading
@@ -19,73 +17,13 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from wsgiref.validate import validator
 
 import pytest
+from helpers.wsgi_applications import PLAIN, Body, fail, hello, patiently, returning
 
 from asgi_wsgi import WsgiToAsgi, WsgiToAsgiInstance
 
 pytestmark = pytest.mark.asyncio
 
-DISCONNECT = {"type": "http.disconnect"}
 END = {"type": "http.response.body"}
-PLAIN = [("Content-Type", "text/plain")]
-# How long a thread waits for what the test is about to do: over it, the test fails.
-PATIENCE = 10
-
-
-# Applications, and how the tests wait for them
-
-
-def hello(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
-    start_response("200 OK", PLAIN)
-    return [b"Hello ", b"world"]
-
-
-class Body:
-    """A response body that counts how often it is closed, by which thread."""
-
-    def __init__(self, *chunks: Any, forever: bytes | None = None) -> None:
-        self.given = 0
-        self.closed_by: list[int] = []
-        self.is_closed = threading.Event()
-        self._chunks = chunks
-        self._forever = forever
-
-    def __iter__(self) -> Iterator[bytes]:
-        for chunk in self._chunks:
-            if callable(chunk):
-                chunk()
-            else:
-                self.given += 1
-                yield chunk
-        while self._forever is not None:
-            self.given += 1
-            yield self._forever
-
-    def close(self) -> None:
-        self.closed_by.append(threading.get_ident())
-        self.is_closed.set()
-
-
-def returning(body: Any, status: str = "200 OK", headers: Any = ()) -> WSGIApplication:
-    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Any:
-        start_response(status, list(headers))
-        return body
-
-    return application
-
-
-def fail() -> None:
-    raise LookupError("the application failed")
-
-
-def patiently(event: threading.Event) -> Callable[[], None]:
-    def wait() -> None:
-        assert event.wait(PATIENCE)
-
-    return wait
-
-
-async def wait_closed(body: Body) -> None:
-    assert await asyncio.to_thread(body.is_closed.wait, PATIENCE)
 
 
 # Plain requests
@@ -210,104 +148,33 @@ async def test_head_request_stops_at_the_first_chunk(server: Any) -> None:
     assert (body.given, len(body.closed_by)) == (1, 1)
 
 
-# Threads
-
-
-async def test_requests_run_at_the_same_time_on_threads_of_their_own(
-    http_scope: Callable[..., Any],
-) -> None:
-    meeting = threading.Barrier(3, timeout=PATIENCE)
-
-    def application(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
-        meeting.wait()
-        return hello(environ, start_response)
-
-    async def receive() -> Any:
-        return {"type": "http.request"}
-
-    async def send(message: Any) -> None:
-        pass
-
-    app = WsgiToAsgi(application)
-    await asyncio.gather(*(app(http_scope(), receive, send) for _ in range(3)))
-
-
-async def test_one_thread_runs_a_request_from_the_call_to_close(server: Any) -> None:
-    threads: list[int] = []
-
-    def note() -> None:
-        threads.append(threading.get_ident())
-
-    body = Body(note, b"a", note, b"b", note)
-
-    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Body:
-        note()
-        start_response("200 OK", [])
-        return body
-
-    await server.call(application)
-    assert {*threads, *body.closed_by} == {threads[0]}
-    assert threads[0] != threading.get_ident()
-
-
-async def test_chunk_leaves_before_the_next_one_is_made(server: Any) -> None:
-    chunk_arrived = threading.Event()
-    body = Body(b"a", patiently(chunk_arrived), b"b")
-    request = asyncio.create_task(server.call(returning(body)))
-    await server.wait_sent(2)
-    chunk_arrived.set()
-    await request
-    assert server.body == b"ab"
-
-
-async def test_application_waits_until_the_server_takes_its_chunk(server: Any) -> None:
-    body = Body(b"a", b"b")
-    server.may_send.clear()
-    request = asyncio.create_task(server.call(returning(body)))
-    await server.wait_sent(1)
-    assert body.given == 1
-    server.may_send.set()
-    await request
-    assert body.given == 2
-
-
-async def test_context_variables_of_the_asgi_side_reach_the_application_and_close(
-    server: Any,
-) -> None:
-    by_middleware = contextvars.ContextVar("by_middleware", default="")
-    by_application = contextvars.ContextVar("by_application", default="")
-    seen: list[tuple[str, str]] = []
-
-    def note() -> None:
-        seen.append((by_middleware.get(), by_application.get()))
-
-    class NotingBody(Body):
-        def close(self) -> None:
-            note()
-
-    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Body:
-        note()
-        by_application.set("b")
-        start_response("200 OK", [])
-        return NotingBody(b"a", note)
-
-    by_middleware.set("a")
-    await server.call(application)
-    assert seen == [("a", ""), ("a", "b"), ("a", "b")]
-
-
 # close()
 
 
-async def test_close_is_called_once_after_the_last_message(server: Any) -> None:
-    complete: list[bool] = []
+async def test_close_is_called_once_after_the_last_chunk(server: Any) -> None:
+    given: list[int] = []
 
-    class CheckingBody(Body):
+    class NotingBody(Body):
         def close(self) -> None:
-            complete.append(server.is_complete)
+            given.append(self.given)
 
-    await server.call(returning(CheckingBody(b"a")))
-    assert complete == [True]
+    await server.call(returning(NotingBody(b"a", b"b")))
+    assert given == [2]
+
+
+async def test_response_leaves_without_waiting_for_close(server: Any) -> None:
+    """Work that an application puts off until then does not keep its client waiting."""
+    has_arrived = threading.Event()
+
+    class SlowBody(Body):
+        def close(self) -> None:
+            patiently(has_arrived)()
+
+    request = asyncio.create_task(server.call(returning(SlowBody(b"a"))))
+    await server.wait_sent(3)
+    assert server.is_complete
+    has_arrived.set()
+    await request
 
 
 async def test_close_is_called_when_the_iteration_fails(server: Any) -> None:
@@ -457,210 +324,6 @@ async def test_limit_on_duplicate_headers_can_be_chosen(
     scope = http_scope(headers=[(b"a", b"b")] * 3)
     await WsgiToAsgi(hello, duplicate_header_limit=2)(scope, server.receive, server.send)
     assert server.status == 400
-
-
-# The client goes away
-
-
-async def test_disconnect_during_the_request_ends_it_quietly_without_the_application(
-    server: Any,
-) -> None:
-    called: list[Any] = []
-    server.feed({"type": "http.request", "body": b"a", "more_body": True}, DISCONNECT)
-    await server.call(lambda *_: called.append(1))
-    assert (called, server.sent) == ([], [])
-
-
-async def test_disconnect_during_the_response_stops_and_closes_it(server: Any) -> None:
-    """Also with a server whose send() goes on as if nothing had happened."""
-    body = Body(forever=b"a")
-    request = asyncio.create_task(server.call(returning(body)))
-    await server.wait_sent(2)
-    server.feed(DISCONNECT)
-    await request
-    assert not server.is_complete
-    assert len(body.closed_by) == 1
-
-
-async def test_disconnect_during_the_response_is_no_error_of_the_worker(
-    server: Any, http_scope: Callable[..., Any]
-) -> None:
-    """A cancelled task would not await it, and the bridge would report it."""
-    errors: list[BaseException] = []
-
-    class Instance(WsgiToAsgiInstance):
-        async def run_wsgi_app(self, body: IO[bytes]) -> None:
-            try:
-                await super().run_wsgi_app(body)
-            except BaseException as error:
-                errors.append(error)
-                raise
-
-    server.feed({"type": "http.request"})
-    instance = Instance(returning(Body(forever=b"a")))
-    request = asyncio.create_task(instance(http_scope(), server.receive, server.send))
-    await server.wait_sent(2)
-    server.feed(DISCONNECT)
-    await request
-    assert errors == []
-
-
-async def test_disconnect_before_a_worker_is_free_keeps_the_application_from_running(
-    server: Any, http_scope: Callable[..., Any]
-) -> None:
-    called: list[Any] = []
-    bodies: list[IO[bytes]] = []
-
-    class Instance(WsgiToAsgiInstance):
-        async def run_wsgi_app(self, body: IO[bytes]) -> None:
-            bodies.append(body)
-            await server.wait_awaited(2)
-            server.feed(DISCONNECT)
-            watcher = asyncio.all_tasks() - {asyncio.current_task()}
-            await asyncio.wait(watcher)
-            await super().run_wsgi_app(body)
-
-    server.feed({"type": "http.request"})
-    instance = Instance(lambda *_: called.append(1))  # type: ignore[arg-type]
-    await instance(http_scope(), server.receive, server.send)
-    assert called == []
-    assert bodies[0].closed
-
-
-async def test_write_after_a_disconnect_raises_a_connection_error(server: Any) -> None:
-    errors: list[BaseException] = []
-
-    def application(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
-        write = start_response("200 OK", [])
-        try:
-            while True:
-                write(b"a")
-        except ConnectionError as error:
-            errors.append(error)
-            raise
-
-    request = asyncio.create_task(server.call(application))
-    await server.wait_sent(2)
-    server.feed(DISCONNECT)
-    await request
-    assert len(errors) == 1
-
-
-async def test_application_that_gives_up_after_a_failed_write_ends_quietly(server: Any) -> None:
-    """The rest of its Content-Length is not missed."""
-    server.refuse_after = 2
-
-    def application(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
-        write = start_response("200 OK", [("Content-Length", "9")])
-        with pytest.raises(OSError, match="the connection is closed"):
-            write(b"abc")
-            write(b"def")
-        return []
-
-    await server.call(application)
-    assert server.body == b"abc"
-
-
-async def test_receive_that_fails_after_the_body_does_not_disturb_the_response(
-    server: Any, http_scope: Callable[..., Any]
-) -> None:
-    messages = [{"type": "http.request"}]
-    reported: list[dict[str, Any]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, report: reported.append(report))
-
-    async def receive() -> Any:
-        return messages.pop()
-
-    await WsgiToAsgi(hello)(http_scope(), receive, server.send)
-    gc.collect()  # a task that is dropped with its exception reports it
-    assert server.body == b"Hello world"
-    assert reported == []
-
-
-async def test_request_leaves_no_task_behind(server: Any) -> None:
-    await server.call(hello)
-    assert asyncio.all_tasks() == {asyncio.current_task()}
-
-
-# send() fails
-
-
-@pytest.mark.parametrize("taken", [0, 1, 2])
-async def test_failed_send_stops_and_closes_the_response(server: Any, taken: int) -> None:
-    server.refuse_after = taken
-    body = Body(b"a", forever=b"b")
-    with pytest.raises(OSError, match="the connection is closed"):
-        await server.call(returning(body))
-    assert len(server.sent) == taken
-    assert len(body.closed_by) == 1
-
-
-async def test_application_that_hides_a_failed_send_is_stopped_at_its_next_chunk(
-    server: Any,
-) -> None:
-    server.refuse_after = 2
-    body = Body(forever=b"c")
-
-    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Body:
-        write = start_response("200 OK", [])
-        write(b"a")
-        for _ in range(2):
-            with pytest.raises(OSError):  # noqa: PT011  the server's, then the adapter's
-                write(b"b")
-        server.refuse_after = None
-        return body
-
-    await server.call(application)
-    assert server.body == b"a"
-    assert (body.given, len(body.closed_by)) == (1, 1)
-
-
-# The task is cancelled
-
-
-async def test_cancelled_request_stops_at_its_next_chunk_and_is_closed(server: Any) -> None:
-    cancelled = threading.Event()
-    body = Body(b"a", patiently(cancelled), forever=b"b")
-    request = asyncio.create_task(server.call(returning(body)))
-    await server.wait_sent(2)
-    request.cancel()
-    cancelled.set()
-    with pytest.raises(asyncio.CancelledError):
-        await request
-    await wait_closed(body)
-    assert len(body.closed_by) == 1
-    assert not server.is_complete
-
-
-async def test_cancelled_request_that_waits_for_the_server_is_closed(server: Any) -> None:
-    body = Body(b"a", forever=b"b")
-    server.may_send.clear()
-    request = asyncio.create_task(server.call(returning(body)))
-    await server.wait_sent(1)
-    request.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await request
-    await wait_closed(body)
-    assert (body.given, len(body.closed_by)) == (1, 1)
-
-
-async def test_request_that_is_cancelled_before_its_application_runs_closes_its_body(
-    server: Any, http_scope: Callable[..., Any]
-) -> None:
-    bodies: list[IO[bytes]] = []
-
-    class Instance(WsgiToAsgiInstance):
-        async def run_wsgi_app(self, body: IO[bytes]) -> None:
-            bodies.append(body)
-            await asyncio.Event().wait()
-
-    server.feed({"type": "http.request"})
-    request = asyncio.create_task(Instance(hello)(http_scope(), server.receive, server.send))
-    await server.wait_awaited(2)
-    request.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await request
-    assert bodies[0].closed
 
 
 # Other scopes

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asgi_wsgi import WsgiToAsgiInstance
-from asgi_wsgi._environ import TooManyDuplicateHeadersError, build_environ
+from asgi_wsgi._environ import build_environ
+from asgi_wsgi._errors import TooManyDuplicateHeadersError
 
 MakeScope = Callable[..., dict[str, Any]]
 
@@ -209,6 +210,12 @@ def test_header_with_an_underscore_is_dropped(http_scope: MakeScope, name: bytes
     """It would pass for the header with a dash, which a proxy may have checked."""
     environ = build_environ(http_scope(headers=[(name, b"forged")]), None, 0)
     assert "forged" not in environ.values()
+
+
+def test_header_with_an_underscore_can_be_kept(http_scope: MakeScope) -> None:
+    headers = [(b"x_user", b"a")]
+    environ = build_environ(http_scope(headers=headers), None, 0, keep_underscores=True)
+    assert environ["HTTP_X_USER"] == "a"
 
 
 def test_header_may_come_as_often_as_the_limit_says(http_scope: MakeScope) -> None:

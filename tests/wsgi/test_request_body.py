@@ -1,94 +1,343 @@
+"""`wsgi.input`: what it reads, how much is held, and when the server is asked for more."""
+
 from __future__ import annotations
 
 import asyncio
-import tempfile
-from typing import Any
+import threading
+from collections.abc import Callable
+from io import BytesIO
+from typing import IO, Any
 
 import pytest
+from helpers.wsgi_applications import (
+    END_OF_BODY,
+    Body,
+    hello,
+    part,
+    patiently,
+    reading,
+    returning,
+    wait_until,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from asgi_wsgi import _request_body
-from asgi_wsgi._request_body import ClientDisconnectedError, spool_request_body
+from asgi_wsgi import WsgiToAsgi
 
-pytestmark = pytest.mark.asyncio
+MakeScope = Callable[..., Any]
+Read = Callable[[IO[bytes]], Any]
 
-
-def chunk(body: bytes, *, more_body: bool) -> dict[str, Any]:
-    return {"type": "http.request", "body": body, "more_body": more_body}
-
-
-@pytest.fixture
-def spooled_files(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Collect the files that bodies are spooled to; they go to disk at four bytes."""
-    files = []
-
-    def make_file(max_size: int) -> Any:
-        files.append(tempfile.SpooledTemporaryFile(max_size=4))  # noqa: SIM115
-        return files[-1]
-
-    monkeypatch.setattr(_request_body, "SpooledTemporaryFile", make_file)
-    return files
+LINES = b"one\ntwo\n\nthree without an end"
 
 
-async def test_body_is_the_chunks_in_order(server: Any) -> None:
-    server.feed(
-        chunk(b"a", more_body=True), chunk(b"", more_body=True), chunk(b"b", more_body=False)
-    )
-    with await spool_request_body(server.receive) as body:
-        assert body.read() == b"ab"
+async def read_by(server: Any, read: Read, *messages: Any, **scope: Any) -> Any:
+    """What `read(wsgi.input)` returns or raises, of a body that arrives in these messages."""
+    seen: list[Any] = []
+    server.feed(*messages)
+    await server.serve(reading(read, seen), **scope)
+    return seen[0]
 
 
+# The file
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda body: [body.read()],
+        lambda body: [body.read(-1)],
+        lambda body: [body.read(None)],
+        lambda body: [body.read(5), body.read(0), body.read(100), body.read(1)],
+        lambda body: [body.readline(), body.readline(2), body.readline(2), body.readline(-1)],
+        lambda body: [body.readline(0), body.readline(None), body.read()],
+        lambda body: body.readlines(),
+        lambda body: body.readlines(5),
+        lambda body: list(body),
+        lambda body: [next(body), body.read(3), body.readline()],
+        lambda body: [body.readinto(target := bytearray(7)), bytes(target), body.read()],
+    ],
+)
+@pytest.mark.parametrize("sizes", [[100], [4, 1, 1, 100], [1] * 40])
+async def test_body_reads_like_any_binary_file(server: Any, read: Read, sizes: list[int]) -> None:
+    source = BytesIO(LINES)
+    parts = [part(source.read(size)) for size in sizes]
+    assert await read_by(server, read, *parts, END_OF_BODY) == read(BytesIO(LINES))
+
+
+@pytest.mark.asyncio
+async def test_read1_returns_what_has_arrived(server: Any) -> None:
+    async def feed_the_rest() -> None:
+        await server.wait_awaited(2)
+        server.feed(END_OF_BODY)
+
+    feeding = asyncio.create_task(feed_the_rest())
+    read = lambda body: [body.read1(2), body.read1(), body.read1(0), body.read1(9)]  # noqa: E731
+    assert await read_by(server, read, part(b"abc")) == [b"ab", b"c", b"", b""]
+    await feeding
+
+
+@pytest.mark.asyncio
+async def test_line_is_returned_before_the_body_has_ended(server: Any) -> None:
+    lines: list[bytes] = []
+
+    def application(environ: Any, start_response: Any) -> Any:
+        lines.append(environ["wsgi.input"].readline())
+        return hello(environ, start_response)
+
+    server.feed(part(b"one\ntw"))
+    await server.serve(application)
+    assert lines == [b"one\n"]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("name", "can"), [("readable", True), ("seekable", False), ("writable", False)]
+)
+async def test_body_says_what_it_can_do(server: Any, name: str, can: bool) -> None:
+    assert await read_by(server, lambda body: getattr(body, name)(), END_OF_BODY) is can
+
+
+@pytest.mark.asyncio
+async def test_body_is_closed_with_its_request(server: Any) -> None:
+    bodies: list[IO[bytes]] = []
+    await read_by(server, bodies.append, END_OF_BODY)
+    for read in (bodies[0].read, bodies[0].readline):
+        with pytest.raises(ValueError, match="read after the end of its request"):
+            read()
+
+
+@pytest.mark.asyncio
 async def test_body_and_more_body_are_optional(server: Any) -> None:
-    server.feed({"type": "http.request"})
-    with await spool_request_body(server.receive) as body:
-        assert body.read() == b""
+    assert await read_by(server, lambda body: body.read(), {"type": "http.request"}) == b""
 
 
-async def test_nothing_is_received_after_the_last_chunk(server: Any) -> None:
-    server.feed(chunk(b"a", more_body=False), chunk(b"b", more_body=False))
-    with await spool_request_body(server.receive):
-        assert await server.receive() == chunk(b"b", more_body=False)
+@pytest.mark.asyncio
+@pytest.mark.parametrize("read", [lambda body: body.read(), lambda body: b"".join(body)])
+async def test_body_ends_at_its_content_length(server: Any, read: Read) -> None:
+    """A server that gives more, or does not say that it is the end, is not asked again."""
+    headers = [(b"content-length", b"5")]
+    assert await read_by(server, read, part(b"abc"), part(b"defg"), headers=headers) == b"abcde"
+    assert server.awaited == 2
 
 
-async def test_body_is_a_file_as_pep_3333_requires(server: Any) -> None:
-    server.feed(chunk(b"one\ntwo\nthree\nfour\nfive", more_body=False))
-    with await spool_request_body(server.receive) as body:
-        assert body.readline() == b"one\n"
-        assert body.readline(2) == b"tw"
-        assert body.read(2) == b"o\n"
-        assert body.readlines(1) == [b"three\n"]
-        assert list(body) == [b"four\n", b"five"]
-        assert body.read(1) == b""
-        assert body.readline() == b""
-
-
-async def test_large_body_is_complete(server: Any, spooled_files: list[Any]) -> None:
-    server.feed(chunk(b"abc", more_body=True), chunk(b"def", more_body=False))
-    with await spool_request_body(server.receive) as body:
-        assert body is spooled_files[0]
-        assert body.read() == b"abcdef"
-
-
-async def test_disconnect_is_an_error_and_never_the_end(
-    server: Any, spooled_files: list[Any]
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [(b"content-length", b"x")],
+        [(b"content-length", b"2"), (b"content-length", b"2")],
+        [(b"content-length", b"9" * 5000)],
+        [(b"content-length", b"2"), (b"transfer-encoding", b"chunked")],
+        [(b"transfer-encoding", b"chunked"), (b"content-length", b"2")],
+    ],
+)
+async def test_body_without_one_clear_length_ends_where_the_stream_does(
+    server: Any, headers: Any
 ) -> None:
-    server.feed(chunk(b"abcdef", more_body=True), {"type": "http.disconnect"})
-    with pytest.raises(ClientDisconnectedError):
-        await spool_request_body(server.receive)
-    assert spooled_files[0].closed
+    read = lambda body: body.read()  # noqa: E731
+    assert await read_by(server, read, part(b"abc"), END_OF_BODY, headers=headers) == b"abc"
 
 
-async def test_message_of_another_protocol_is_named(server: Any, spooled_files: list[Any]) -> None:
-    server.feed({"type": "websocket.connect"})
+@pytest.mark.asyncio
+async def test_error_of_receive_is_that_of_the_read(server: Any, http_scope: MakeScope) -> None:
+    async def receive() -> Any:
+        raise LookupError("the middleware failed")
+
+    app = WsgiToAsgi(reading(lambda body: body.read(), []))
+    with pytest.raises(LookupError, match="the middleware failed"):
+        await app(http_scope(), receive, server.send)
+
+
+@pytest.mark.asyncio
+async def test_message_of_another_protocol_is_named(server: Any) -> None:
     with pytest.raises(ValueError, match=r"non-HTTP-request message: 'websocket\.connect'"):
-        await spool_request_body(server.receive)
-    assert spooled_files[0].closed
+        await read_by(server, lambda body: body.read(), {"type": "websocket.connect"})
 
 
-async def test_cancellation_closes_the_file(server: Any, spooled_files: list[Any]) -> None:
-    server.feed(chunk(b"abcdef", more_body=True))
-    task = asyncio.create_task(spool_request_body(server.receive))
-    await server.wait_awaited(2)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert spooled_files[0].closed
+# When the server is asked
+
+
+@pytest.mark.asyncio
+async def test_nothing_is_received_for_an_application_that_does_not_read(server: Any) -> None:
+    await server.serve(hello, method="POST", headers=[(b"transfer-encoding", b"chunked")])
+    assert server.is_complete
+    assert server.awaited == 0
+
+
+@pytest.mark.asyncio
+async def test_client_that_waits_for_a_word_gets_none_before_the_first_read(server: Any) -> None:
+    headers = [(b"content-length", b"3"), (b"expect", b"100-continue")]
+    await server.serve(hello, method="POST", headers=headers)
+    assert server.is_complete
+    assert server.awaited == 0
+
+
+@pytest.mark.asyncio
+async def test_body_that_never_comes_does_not_hold_up_an_application_that_does_not_read(
+    server: Any,
+) -> None:
+    await server.serve(hello, method="POST", headers=[(b"content-length", b"3")])
+    assert server.is_complete
+
+
+@pytest.mark.asyncio
+async def test_small_body_arrives_before_the_first_read(server: Any) -> None:
+    has_arrived = threading.Event()
+
+    def read(body: IO[bytes]) -> bytes:
+        patiently(has_arrived)()
+        return body.read()
+
+    headers = [(b"content-length", b"3")]
+    request = asyncio.create_task(read_by(server, read, headers=headers))
+    await server.wait_awaited(1)
+    server.feed(part(b"abc"))
+    await server.wait_taken()
+    has_arrived.set()
+    assert await request == b"abc"
+
+
+@pytest.mark.asyncio
+async def test_body_that_has_arrived_is_read_without_waking_the_loop(
+    server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = asyncio.get_running_loop()
+    wake_ups: list[Any] = []
+
+    def read(body: IO[bytes]) -> list[bytes]:
+        first = body.read(1)
+        wake = loop.call_soon_threadsafe
+        monkeypatch.setattr(
+            loop, "call_soon_threadsafe", lambda *a, **k: (wake_ups.append(a), wake(*a, **k))[1]
+        )
+        lines = [first, *body]
+        monkeypatch.undo()
+        return lines
+
+    parts = [part(b"a\n"), part(b"b\n"), END_OF_BODY]
+    assert await read_by(server, read, *parts) == [b"a", b"\n", b"b\n"]
+    assert wake_ups == []
+
+
+# How much is held
+
+
+@pytest.mark.asyncio
+async def test_no_more_than_the_window_is_held(server: Any, http_scope: MakeScope) -> None:
+    goes_on = threading.Event()
+    seen: list[Any] = []
+
+    def read(body: IO[bytes]) -> int:
+        first = body.read(1)
+        patiently(goes_on)()
+        return len(first + body.read())
+
+    server.feed(*[part(bytes(100))] * 50, END_OF_BODY)
+    app = WsgiToAsgi(reading(read, seen), request_window=1000)
+    request = asyncio.create_task(app(http_scope(), server.receive, server.send))
+    await server.wait_awaited(10)
+    # A turn of the loop for each message that it would still ask for.
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert server.awaited <= 11
+    goes_on.set()
+    await request
+    assert seen == [5000]
+
+
+@pytest.mark.asyncio
+async def test_server_is_asked_for_one_large_message_at_a_time(
+    server: Any, http_scope: MakeScope
+) -> None:
+    goes_on = threading.Event()
+
+    def read(body: IO[bytes]) -> bytes:
+        line = body.readline()
+        patiently(goes_on)()
+        return line
+
+    server.feed(*[part(b"a\n" + bytes(1000))] * 5)
+    app = WsgiToAsgi(reading(read, []), request_window=100)
+    request = asyncio.create_task(app(http_scope(), server.receive, server.send))
+    await server.wait_awaited(1)
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert server.awaited == 1
+    goes_on.set()
+    await request
+
+
+@pytest.mark.asyncio
+async def test_application_may_answer_while_it_reads(server: Any) -> None:
+    class Echo:
+        def __init__(self, environ: Any, start_response: Any) -> None:
+            self.body = environ["wsgi.input"]
+            start_response("200 OK", [])
+
+        def __iter__(self) -> Any:
+            return iter(self.body.readline, b"")
+
+    request = asyncio.create_task(server.serve(Echo))
+    for number, line in enumerate([b"one\n", b"two\n"]):
+        server.feed(part(line))
+        await server.wait_sent(2 + number)
+        assert server.sent[-1]["body"] == line
+    server.feed(END_OF_BODY)
+    await request
+
+
+@pytest.mark.asyncio
+async def test_body_that_is_not_read_whole_does_not_keep_the_response_from_its_end(
+    server: Any,
+) -> None:
+    server.feed(*[part(bytes(64 * 1024))] * 4)
+    await server.serve(returning(Body(b"a", b"b")))
+    assert server.is_complete
+
+
+@pytest.mark.asyncio
+async def test_reading_on_after_an_error_that_was_caught_raises_it_again(
+    server: Any, http_scope: MakeScope
+) -> None:
+    async def receive() -> Any:
+        raise LookupError("the middleware failed")
+
+    def read(body: IO[bytes]) -> None:
+        for _ in range(2):
+            with pytest.raises(LookupError):
+                body.read(1)
+
+    seen: list[Any] = []
+    await WsgiToAsgi(reading(read, seen))(http_scope(), receive, server.send)
+    assert seen == [None]
+    await wait_until(lambda: server.is_complete)
+
+
+# Any body, in any parts, read in any way
+
+reads = st.one_of(
+    st.tuples(st.sampled_from(["read", "readline"]), st.integers(0, 12)),
+    st.tuples(st.just("readlines"), st.integers(0, 12)),
+)
+
+
+@given(st.lists(st.binary(max_size=9) | st.just(b"\n"), max_size=8), st.lists(reads, max_size=8))
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_any_body_reads_like_a_file(parts: list[bytes], calls: list[tuple[str, int]]) -> None:
+    def read(body: IO[bytes]) -> list[Any]:
+        return [*(getattr(body, name)(size) for name, size in calls), body.read()]
+
+    messages = [part(chunk) for chunk in parts] + [END_OF_BODY]
+    seen: list[Any] = []
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        pass
+
+    app = WsgiToAsgi(reading(read, seen), request_window=4)
+    scope = {"type": "http", "method": "POST", "path": "/"}
+    asyncio.run(app(scope, receive, send))
+    assert seen == [read(BytesIO(b"".join(parts)))]

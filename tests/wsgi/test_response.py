@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asgi_wsgi._response import Response, Stage, as_bytes, parse_head
+from asgi_wsgi._headers import parse_head
+from asgi_wsgi._response import Response, Stage, as_bytes
 
 START = {"type": "http.response.start", "status": 200, "headers": []}
 END = {"type": "http.response.body"}
@@ -89,6 +90,14 @@ def test_header_value_cannot_smuggle_another_line(value: str) -> None:
 @pytest.mark.parametrize("name", ["", "X Y", "X:", "X\r\n", "caf\xe9"])
 def test_header_name_must_be_a_token(name: str) -> None:
     with pytest.raises(ValueError, match="is not a valid name of a response header"):
+        parse_head("200 OK", [(name, "a")])
+
+
+@pytest.mark.parametrize(
+    "name", ["Connection", "keep-alive", "Transfer-Encoding", "TE", "Upgrade", "Trailers"]
+)
+def test_hop_by_hop_header_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"'{name}' is a hop-by-hop header.*leave it out"):
         parse_head("200 OK", [(name, "a")])
 
 

@@ -11,11 +11,15 @@ The rules that they keep:
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Iterable, Mapping
 from typing import IO, Any, TypeAlias
 from urllib.parse import quote
 from wsgiref.types import WSGIEnvironment
+
+from asgi_wsgi._errors import TooManyDuplicateHeadersError
+from asgi_wsgi._files import FileWrapper
 
 # Wider than the TypedDicts of any one library, so that the scopes of all servers and frameworks
 # pass a type checker.
@@ -28,15 +32,12 @@ _UNESCAPED_IN_PATH = "/:@!$&'()*+,;="
 _CONTENT_VARIABLES = frozenset({"CONTENT_TYPE", "CONTENT_LENGTH"})
 
 
-class TooManyDuplicateHeadersError(ValueError):
-    """A request header came more often than the adapter allows.
-
-    A type of its own, so that no other `ValueError` is answered as if it were this one.
-    """
-
-
 def build_environ(
-    scope: Scope, body: IO[bytes] | None, duplicate_header_limit: int | None
+    scope: Scope,
+    body: IO[bytes] | None,
+    duplicate_header_limit: int | None,
+    *,
+    keep_underscores: bool = False,
 ) -> WSGIEnvironment:
     """Return the environ for one HTTP scope.
 
@@ -44,6 +45,7 @@ def build_environ(
         scope: An HTTP connection scope.
         body: What the application reads as `wsgi.input`.
         duplicate_header_limit: How often one header may come; 0 or None for any number.
+        keep_underscores: Whether to keep headers with an underscore in their name.
 
     Raises:
         TooManyDuplicateHeadersError: A header came more often than that.
@@ -74,13 +76,15 @@ def build_environ(
         # of others that do not exist is only careful; one that is not told would trust its memory.
         "wsgi.multiprocess": True,
         "wsgi.run_once": False,
+        "wsgi.file_wrapper": FileWrapper,
         "asgi.scope": scope,
     }
     if scheme == "https":
         environ["HTTPS"] = "on"
     environ.update(server_variables(scope.get("server"), scheme))
     environ.update(client_variables(scope.get("client")))
-    environ.update(header_variables(scope.get("headers", ()), duplicate_header_limit))
+    headers = scope.get("headers", ())
+    environ.update(header_variables(headers, duplicate_header_limit, keep_underscores))
     return environ
 
 
@@ -91,6 +95,8 @@ def split_path(root_path: str, path: str) -> tuple[str, str]:
     Where the path begins with root_path, whole segments only, it is taken to include it: below
     `/app`, `/app/x` is `/x`, and `/apple` is a path that never had the prefix.
     """
+    if not root_path:
+        return "", _native(path)
     root = root_path.rstrip("/")
     if path == root or path.startswith(root + "/"):
         path = path[len(root) :]
@@ -134,29 +140,40 @@ def client_variables(client: Iterable[Any] | None) -> dict[str, str]:
 
 
 def header_variables(
-    headers: Iterable[Iterable[bytes]], duplicate_limit: int | None
+    headers: Iterable[Iterable[bytes]],
+    duplicate_limit: int | None,
+    keep_underscores: bool = False,
 ) -> dict[str, str]:
     """Return one variable for each request header, the values of a repeated one joined.
 
     Raises:
         TooManyDuplicateHeadersError: A header came more often than `duplicate_limit`.
     """
-    values: dict[str, list[str]] = {}
+    variables: dict[str, str] = {}
+    repeated: dict[str, list[str]] = {}
     for name, value in headers:
         # X_User would become the same variable as X-User, past a proxy that filters only the
         # latter: nginx and others drop such names for the same reason.
-        if b"_" in name:
+        if b"_" in name and not keep_underscores:
             continue
         variable = _header_variable(name)
-        same = values.setdefault(variable, [])
-        same.append(value.decode("latin-1"))
+        text = value.decode("latin-1")
+        if variable not in variables:
+            variables[variable] = text
+            continue
+        same = repeated.setdefault(variable, [variables[variable]])
+        same.append(text)
         if duplicate_limit and len(same) > duplicate_limit:
             raise TooManyDuplicateHeadersError(
                 f"Too many duplicate headers: {variable} exceeds limit of {duplicate_limit}"
             )
-    return {variable: _separator(variable).join(same) for variable, same in values.items()}
+    for variable, same in repeated.items():
+        variables[variable] = _separator(variable).join(same)
+    return variables
 
 
+# Clients send the same few names again and again. What they can make up pushes out others, no more.
+@functools.lru_cache(maxsize=1024)
 def _header_variable(name: bytes) -> str:
     # Upper-cased as bytes: str.upper() turns some latin-1 letters into two, or into others
     # outside latin-1.
@@ -171,5 +188,7 @@ def _separator(variable: str) -> str:
 
 
 def _native(text: str) -> str:
+    if text.isascii():
+        return text
     # surrogateescape gives back the bytes that a server could not decode.
     return text.encode("utf-8", "surrogateescape").decode("latin-1")

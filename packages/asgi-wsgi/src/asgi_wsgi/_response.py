@@ -18,20 +18,16 @@ application which fails late can still answer with an error page.
 from __future__ import annotations
 
 import enum
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TypeAlias
+
+from asgi_wsgi._headers import NO_HEAD, Head, parse_head
 
 Message: TypeAlias = dict[str, Any]
 ExcInfo: TypeAlias = (
     tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 )
-
-_STATUS = re.compile(r"([1-9][0-9]{2}) ")
-_FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2: token
-_CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # the tab is allowed in a value
 
 
 class Stage(enum.Enum):
@@ -43,23 +39,6 @@ class Stage(enum.Enum):
     SENT = enum.auto()
 
 
-@dataclass(frozen=True)
-class Head:
-    """A status and its headers, checked and encoded."""
-
-    status: int
-    headers: list[tuple[bytes, bytes]]
-    content_length: int | None
-
-    @property
-    def allows_body(self) -> bool:
-        """Whether a response with this status may have content (RFC 9110, 6.4.1)."""
-        return self.status >= 200 and self.status not in (204, 304)
-
-
-_NO_HEAD = Head(0, [], None)
-
-
 class Response:
     """One response, from `start_response` to its last message.
 
@@ -69,7 +48,10 @@ class Response:
     def __init__(self, *, to_head_request: bool = False) -> None:
         self.stage = Stage.EMPTY
         self._to_head_request = to_head_request
-        self._head = _NO_HEAD
+        self._head = NO_HEAD
+        self._has_body = False
+        # How many bytes the application may and has to give, if it has said so.
+        self._length: int | None = None
         self._bytes_given = 0
 
     def start(self, status: str, headers: Iterable[tuple[str, str]], exc_info: Any = None) -> None:
@@ -88,8 +70,7 @@ class Response:
         finally:
             del exc_info  # it refers to this frame by its traceback: a cycle
         self.stage = Stage.REFUSED  # a call that raises counts as one
-        self._head = parse_head(status, headers)
-        self.stage = Stage.READY
+        self._set_head(parse_head(status, headers))
 
     def add(self, chunk: bytes) -> list[Message]:
         """Return the messages for one chunk of the body: none for an empty one.
@@ -104,11 +85,13 @@ class Response:
         data = as_bytes(chunk)
         if not data:
             return []
-        messages = self._start_messages()
-        allowed = data[: self._bytes_allowed(len(data))]
+        messages = [] if self.stage is Stage.SENT else self._start_messages()
+        left = None if self._length is None else max(0, self._length - self._bytes_given)
         self._bytes_given += len(data)
-        if allowed:
-            messages.append({"type": "http.response.body", "body": allowed, "more_body": True})
+        if left is not None and len(data) > left:
+            data = data[:left]
+        if data and self._has_body:
+            messages.append({"type": "http.response.body", "body": data, "more_body": True})
         return messages
 
     def finish(self) -> list[Message]:
@@ -118,44 +101,55 @@ class Response:
             RuntimeError: start_response has not set status and headers, or there were fewer bytes
                 than the Content-Length.
         """
-        length = self._head.content_length
-        if self._has_body and length is not None and self._bytes_given < length:
+        if self._length is not None and self._bytes_given < self._length:
             raise RuntimeError(
-                f"the WSGI application gave {self._bytes_given} of the {length} bytes that its"
-                " Content-Length header promised"
+                f"the WSGI application gave {self._bytes_given} of the {self._length} bytes that"
+                " its Content-Length header promised"
             )
         return [*self._start_messages(), {"type": "http.response.body"}]
 
+    def send_file(self, message: Message, count: int) -> list[Message]:
+        """Return the messages of a response whose whole body `message` sends: so many bytes.
+
+        To be called where `takes_file`.
+        """
+        messages = [*self._start_messages(), message]
+        self._bytes_given = count
+        return messages
+
     def refuse_request(self, reason: bytes) -> list[Message]:
         """Return the messages of a whole response: 400, with the reason as its body."""
-        self._head = Head(400, [(b"content-type", b"text/plain")], None)
-        self.stage = Stage.READY
+        self._set_head(Head(400, [(b"content-type", b"text/plain")], None))
         end: Message = {"type": "http.response.body"}
         if self._has_body:
             end["body"] = reason
         return [*self._start_messages(), end]
 
     @property
+    def takes_file(self) -> bool:
+        """Whether the whole body is still to come, and is sent."""
+        return self.stage is Stage.READY and self._has_body
+
+    @property
+    def content_length(self) -> int | None:
+        """How long the body has to be, if it is sent and its header says so."""
+        return self._length
+
+    @property
     def is_overfull(self) -> bool:
         """Whether the application gave more bytes than its Content-Length."""
-        length = self._head.content_length
-        return self._has_body and length is not None and self._bytes_given > length
+        return self._length is not None and self._bytes_given > self._length
 
     @property
     def is_complete(self) -> bool:
         """Whether nothing that the application may still give would be sent."""
         return self.stage is Stage.SENT and (not self._has_body or self.is_overfull)
 
-    @property
-    def _has_body(self) -> bool:
-        return self._head.allows_body and not self._to_head_request
-
-    def _bytes_allowed(self, wanted: int) -> int:
-        if not self._has_body:
-            return 0
-        if self._head.content_length is None:
-            return wanted
-        return max(0, self._head.content_length - self._bytes_given)
+    def _set_head(self, head: Head) -> None:
+        self._head = head
+        self._has_body = head.allows_body and not self._to_head_request
+        self._length = head.content_length if self._has_body else None
+        self.stage = Stage.READY
 
     def _start_messages(self) -> list[Message]:
         if self.stage is Stage.SENT:
@@ -168,17 +162,6 @@ class Response:
         self.stage = Stage.SENT
         status, headers = self._head.status, self._head.headers
         return [{"type": "http.response.start", "status": status, "headers": headers}]
-
-
-def parse_head(status: str, headers: Iterable[tuple[str, str]]) -> Head:
-    """Return status and headers as ASGI sends them.
-
-    Raises:
-        TypeError: One of them is not made of str.
-        ValueError: One of them cannot be sent.
-    """
-    encoded = [_encoded_header(name, value) for name, value in headers]
-    return Head(_status_code(status), encoded, _content_length(encoded))
 
 
 def as_bytes(chunk: object) -> bytes:
@@ -195,44 +178,6 @@ def as_bytes(chunk: object) -> bytes:
         "a WSGI application must return an iterable of bytes, such as [body]; it gave a chunk of"
         f" type {type(chunk).__name__}"
     )
-
-
-def _status_code(status: object) -> int:
-    if not isinstance(status, str):
-        raise TypeError(f"status must be a str such as '200 OK', not {status!r}")
-    match = _STATUS.match(status)
-    if match is None:
-        raise ValueError(
-            f"status must be three digits, a space and a reason, such as '200 OK', not {status!r}"
-        )
-    return int(match[1])
-
-
-def _encoded_header(name: object, value: object) -> tuple[bytes, bytes]:
-    if not isinstance(name, str) or not isinstance(value, str):
-        raise TypeError(f"a response header must be a pair of str, not ({name!r}, {value!r})")
-    if _FIELD_NAME.fullmatch(name) is None:
-        raise ValueError(f"{name!r} is not a valid name of a response header")
-    if _CONTROL_CHARACTER.search(value) is not None:
-        raise ValueError(f"response header {name!r} has a control character in {value!r}")
-    try:
-        return name.lower().encode("latin-1"), value.encode("latin-1")
-    except UnicodeEncodeError:
-        raise ValueError(
-            f"response header {name!r} has a character outside latin-1 in {value!r}: encode the"
-            " value first, as its header defines (percent-encoding, RFC 2047 and the like)"
-        ) from None
-
-
-def _content_length(headers: list[tuple[bytes, bytes]]) -> int | None:
-    values = {value.decode("latin-1") for name, value in headers if name == b"content-length"}
-    if not values:
-        return None
-    first, *others = values
-    if others or not (first.isascii() and first.isdigit()):
-        given = " and ".join(repr(value) for value in sorted(values))
-        raise ValueError(f"Content-Length must be one number of bytes, not {given}")
-    return int(first)
 
 
 def _reraised(exc_info: ExcInfo) -> BaseException:

@@ -1,0 +1,190 @@
+"""One request and its response: what the event loop does, and what the worker thread does.
+
+The event loop awaits one call, on one worker thread, of the application, its iteration and its
+`close()`. So all three are in one context, and asgi-sync carries that context, and the data of a
+`Local`, there and back. What happens meanwhile is in `_link` (how the two threads wake each other,
+and every way in which a request can end), `_request_body` and `_send_queue`.
+
+A body that is complete when the application returns, a list without `close`, is sent when the
+worker thread has ended, by the request's own task: one crossing there, one back, no other task.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from typing import IO, cast
+
+from asgi_wsgi._environ import Scope
+from asgi_wsgi._errors import comes_of_disconnect
+from asgi_wsgi._files import FileWrapper, file_message
+from asgi_wsgi._input import RequestBody
+from asgi_wsgi._link import Link
+from asgi_wsgi._request_body import BodyBuffer, Receive
+from asgi_wsgi._response import Message, Response
+from asgi_wsgi._send_queue import Send, SendQueue
+from asgi_wsgi._settings import Settings
+
+logger = logging.getLogger("asgi_wsgi")
+
+
+class Exchange:
+    """One request and its response; made on the event loop, in the request's task."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, settings: Settings) -> None:
+        self.response = Response(to_head_request=scope["method"] == "HEAD")
+        self.link = Link(thread_sensitive=settings.thread_sensitive)
+        length, is_held_back = _announced_body(scope)
+        self._buffer = BodyBuffer(self.link, receive, settings.request_window, length)
+        self._queue = SendQueue(
+            self.link, send, settings.response_window, at_first=self._buffer.watch
+        )
+        self._body = cast(IO[bytes], RequestBody(self._buffer))
+        self._extensions = scope.get("extensions")
+        if length and length <= settings.request_window and not is_held_back:
+            self._buffer.prefetch()
+
+    # The event loop
+
+    async def serve(self, run: Callable[[IO[bytes]], Awaitable[None]]) -> None:
+        """Run the application by `run(body)`, and send what it has left to be sent.
+
+        Raises:
+            BaseException: What `run` or `send` raised.
+        """
+        try:
+            await self._run_and_flush(run)
+        except GeneratorExit:
+            # The coroutine is being closed, its loop gone: nothing can be awaited.
+            self.link.stop("the event loop of the request has gone")
+            raise
+        except BaseException:
+            await self._end()
+            raise
+        await self._end()
+
+    async def _run_and_flush(self, run: Callable[[IO[bytes]], Awaitable[None]]) -> None:
+        try:
+            await run(self._body)
+        except Exception:
+            # What the application has given before its error still leaves.
+            try:
+                await self._queue.flush()
+            except Exception as error:
+                logger.debug("send() failed after the WSGI application had", exc_info=error)
+            raise
+        await self._queue.flush()
+
+    async def _end(self) -> None:
+        try:
+            await self.link.end()
+        finally:
+            if not self.link.has_begun:
+                self._body.close()
+
+    # The worker thread
+
+    def take_up(self, answer: Callable[[IO[bytes]], None], body: IO[bytes]) -> None:
+        """Do `answer(body)`, unless the request is over already.
+
+        Raises what that does, unless it comes of the end of the request.
+        """
+        if not self.link.begin():
+            return
+        try:
+            with body:
+                answer(body)
+        except Exception as error:
+            # It ends here and not in the task: that may have been cancelled, and the bridge would
+            # report an error that nobody awaits.
+            if not (self.link.is_stopped and comes_of_disconnect(error)):
+                raise
+            logger.debug("The WSGI application was stopped", exc_info=error)
+        finally:
+            self.link.leave()
+
+    def write(self, data: bytes) -> None:
+        """What `start_response` returns: send a chunk, and wait until it has left."""
+        self._put(self.response.add(data))
+        self._queue.wait_sent()
+        if self.response.is_overfull:
+            raise ValueError("the WSGI application wrote more bytes than its Content-Length")
+
+    def refuse(self, reason: bytes) -> None:
+        """Answer the request with 400."""
+        self._queue.leave(self.response.refuse_request(reason))
+
+    def respond(self, iterable: Iterable[bytes]) -> None:
+        """Send the body that the application has returned, and close it.
+
+        Raises:
+            ClientDisconnectedError: The request is over.
+            BaseException: What the body or `send` raised, or the error of an application that
+                breaks PEP 3333.
+        """
+        if type(iterable) in (list, tuple):
+            # Nothing to wait for and nothing to close.
+            self._queue.leave(self._complete(iterable))
+            return
+        try:
+            if not (isinstance(iterable, FileWrapper) and self._sends_file(iterable)):
+                self._iterate(iterable)
+        finally:
+            close = getattr(iterable, "close", None)
+            if close is not None:
+                close()
+
+    def _complete(self, chunks: Iterable[bytes]) -> list[Message]:
+        messages: list[Message] = []
+        for chunk in chunks:
+            messages += self.response.add(chunk)
+            if self.response.is_complete:
+                break
+        self.link.check()  # bytes that are missing after a failed write() are no error
+        return messages + self.response.finish()
+
+    def _iterate(self, chunks: Iterable[bytes]) -> None:
+        for chunk in chunks:
+            self._put(self.response.add(chunk))
+            if self.response.is_complete:
+                break
+        self.link.check()  # as above
+        self._put(self.response.finish())
+
+    def _sends_file(self, wrapper: FileWrapper) -> bool:
+        if not self.response.takes_file:
+            return False
+        length = self.response.content_length
+        found = file_message(wrapper.filelike, self._extensions, length)
+        if found is None:
+            return False
+        self._put(self.response.send_file(*found))
+        # It is closed next.
+        self._queue.wait_sent()
+        return True
+
+    def _put(self, messages: list[Message]) -> None:
+        if messages:
+            self._queue.put(messages, len(messages[-1].get("body", b"")))
+        else:
+            self.link.check()
+
+
+def _announced_body(scope: Scope) -> tuple[int | None, bool]:
+    """How long the request body is, and whether the client waits for a word before it sends it.
+
+    The length is None if it is not known before the end.
+    """
+    length: int | None = None
+    is_known = True
+    is_held_back = False
+    for name, value in scope.get("headers", ()):
+        if name == b"content-length":
+            # 18 digits: no number that takes long to read.
+            is_known = is_known and length is None and value.isdigit() and len(value) <= 18
+            length = int(value) if is_known else None
+        elif name == b"transfer-encoding":
+            is_known = False
+        elif name == b"expect":
+            is_held_back = True
+    return length if is_known else None, is_held_back
