@@ -113,7 +113,7 @@ class WsgiToAsgiInstance:
         self.duplicate_header_limit = duplicate_header_limit
         self._adapter = adapter  # whose threads end with it
         self._settings = _shared_settings if adapter is None else adapter._settings
-        self._response = Response()
+        self._response: Response | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope, on the running event loop, which must be asyncio's.
@@ -199,6 +199,8 @@ class WsgiToAsgiInstance:
 
         Source: PEP 3333, "The start_response() Callable" and "The write() Callable".
         """
+        if self._response is None:
+            self._response = Response()  # outside of a request, as tests of subclasses are
         try:
             self._response.start(status, response_headers, exc_info)
         finally:

@@ -81,10 +81,10 @@ def build_environ(
     }
     if scheme == "https":
         environ["HTTPS"] = "on"
-    environ.update(server_variables(scope.get("server"), scheme))
-    environ.update(client_variables(scope.get("client")))
+    environ |= server_variables(scope.get("server"), scheme)
+    environ |= client_variables(scope.get("client"))
     headers = scope.get("headers", ())
-    environ.update(header_variables(headers, duplicate_header_limit, keep_underscores))
+    environ |= header_variables(headers, duplicate_header_limit, keep_underscores)
     return environ
 
 

@@ -53,7 +53,12 @@ class Exchange:
             BaseException: What `run` or `send` raised.
         """
         try:
-            await self._run_and_flush(run)
+            try:
+                await run(self._body)
+            except Exception:
+                await self._flush_after_error()
+                raise
+            await self._queue.flush()
         except GeneratorExit:
             # The coroutine is being closed, its loop gone: nothing can be awaited.
             self.link.stop("the event loop of the request has gone")
@@ -63,17 +68,12 @@ class Exchange:
             raise
         await self._end()
 
-    async def _run_and_flush(self, run: Callable[[IO[bytes]], Awaitable[None]]) -> None:
+    async def _flush_after_error(self) -> None:
+        """Send what the application has given before its error, which is the one to be told."""
         try:
-            await run(self._body)
-        except Exception:
-            # What the application has given before its error still leaves.
-            try:
-                await self._queue.flush()
-            except Exception as error:
-                logger.debug("send() failed after the WSGI application had", exc_info=error)
-            raise
-        await self._queue.flush()
+            await self._queue.flush()
+        except Exception as error:
+            logger.debug("send() failed after the WSGI application had", exc_info=error)
 
     async def _end(self) -> None:
         try:

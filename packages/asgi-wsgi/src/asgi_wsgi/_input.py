@@ -33,7 +33,7 @@ class RequestBody(io.BufferedIOBase):
         self._refuse_if_closed()
         if size is None or size < 0:
             return self._buffer.take_rest()
-        return _joined(lambda size: self._buffer.take(size, size), size)
+        return _joined(self._buffer.take_wanted, size)
 
     def read1(self, size: int = -1, /) -> bytes:
         """Return up to so many bytes as soon as there are some; b"" at the end of the body."""

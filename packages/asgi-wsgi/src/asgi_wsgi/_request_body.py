@@ -93,17 +93,23 @@ class BodyBuffer:
         if not self._can_take():
             self._ask(wanted)
         with self._link.lock:
-            self._wait_for(self._can_take)
+            if self._link.is_stopped or not self._held:
+                self._wait_for(self._can_take)
             taken = self._take(size)
         self._ask_ahead()
         return taken
+
+    def take_wanted(self, size: int) -> bytes:
+        """`take` for an application that waits for all of these bytes."""
+        return self.take(size, size)
 
     def take_line(self, size: int) -> bytes:
         """Like `take`, but not beyond the end of a line."""
         if not self._can_take():
             self._ask(0)
         with self._link.lock:
-            self._wait_for(self._can_take)
+            if self._link.is_stopped or not self._held:
+                self._wait_for(self._can_take)
             if self._chunks:
                 end = self._chunks[0].find(b"\n", self._offset) + 1
                 size = min(size, end - self._offset) if end else size
@@ -128,6 +134,7 @@ class BodyBuffer:
         return self._held > 0 or self._has_ended or self._error is not None
 
     def _take(self, size: int) -> bytes:
+        self._wanted = 0
         if not self._chunks:
             return b""
         chunk, start = self._chunks[0], self._offset
