@@ -8,6 +8,7 @@ import gc
 import inspect
 import threading
 import weakref
+from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
 
@@ -406,3 +407,52 @@ async def test_a_context_that_was_set_by_hand_has_its_own_thread() -> None:
 def test_a_wrapper_can_be_copied() -> None:
     wrapper = sync_to_async(print)
     assert copy.copy(wrapper).func is print  # type: ignore[attr-defined]
+
+
+class _Receipt:
+    """As much of a future as the bridge asks of an executor."""
+
+    def __init__(self) -> None:
+        self.is_cancelled = False
+
+    def add_done_callback(self, callback: object) -> None:
+        """It is never dropped."""
+
+    def cancel(self) -> None:
+        self.is_cancelled = True
+
+
+class _GivesReceipts(Executor):
+    """Runs what it is given when it is told to."""
+
+    def __init__(self) -> None:
+        self.submitted: list[Callable[[], object]] = []
+        self.receipts: list[_Receipt] = []
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        self.submitted.append(functools.partial(fn, *args, **kwargs))
+        self.receipts.append(_Receipt())
+        return self.receipts[-1]
+
+
+@pytest.mark.asyncio
+async def test_of_what_an_executor_returns_the_bridge_takes_no_outcome() -> None:
+    executor = _GivesReceipts()
+    call = sync_to_async(lambda: "result", thread_sensitive=False, executor=executor)
+    task = asyncio.create_task(call())
+    await asyncio.sleep(0)
+    await asyncio.to_thread(executor.submitted[0])
+    assert await task == "result"
+
+
+@pytest.mark.asyncio
+async def test_what_an_executor_returns_is_cancelled_with_the_task() -> None:
+    executor = _GivesReceipts()
+    task = asyncio.create_task(
+        sync_to_async(lambda: "result", thread_sensitive=False, executor=executor)()
+    )
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert executor.receipts[0].is_cancelled

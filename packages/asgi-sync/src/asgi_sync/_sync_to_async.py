@@ -322,6 +322,8 @@ def sync_to_async(
             `ThreadSensitiveContext` above, whichever is nearer; without either, one that
             the whole program shares. False to run it in any thread of a pool.
         executor: A `concurrent.futures.Executor` to run it in, if not thread-sensitive.
+            Of what its `submit` returns `add_done_callback` and `cancel` are called, and no
+            more: the outcome takes another way.
         context: A `contextvars.Context` to run it in instead; nothing is copied back. One
             call at a time: another meanwhile raises RuntimeError and runs nothing.
         abandon_on_cancel: True to have a task that is cancelled end without waiting for the
