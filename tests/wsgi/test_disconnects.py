@@ -17,6 +17,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 import pytest
 from helpers.wsgi_applications import (
     DISCONNECT,
+    END_OF_BODY,
     PATIENCE,
     Body,
     fail,
@@ -177,6 +178,36 @@ async def test_disconnect_wakes_an_application_that_waits_for_a_slow_client(serv
     server.feed(DISCONNECT)
     await request
     assert len(body.closed_by) == 1
+
+
+@pytest.mark.parametrize("message", [1, 2, 3])
+@pytest.mark.asyncio
+async def test_disconnect_ends_a_request_whose_send_never_returns(
+    server: Any, http_scope: MakeScope, message: int
+) -> None:
+    """Of a complete body, so in the request's own task."""
+    sent = 0
+
+    async def send(_: Any) -> None:
+        nonlocal sent
+        sent += 1
+        if sent == message:
+            server.feed(END_OF_BODY, DISCONNECT)
+            await asyncio.Event().wait()
+
+    async with asyncio.timeout(PATIENCE):
+        await WsgiToAsgi(hello)(http_scope(), server.receive, send)
+    assert sent == message
+
+
+@pytest.mark.asyncio
+async def test_time_out_of_the_server_is_its_own_error(server: Any, http_scope: MakeScope) -> None:
+    async def send(_: Any) -> None:
+        await asyncio.sleep(0)
+        raise TimeoutError("of the server")
+
+    with pytest.raises(TimeoutError, match="of the server"):
+        await WsgiToAsgi(hello)(http_scope(), server.receive, send)
 
 
 @pytest.mark.asyncio

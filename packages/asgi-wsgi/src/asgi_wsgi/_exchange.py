@@ -36,9 +36,7 @@ class Exchange:
         self.link = Link(thread_sensitive=settings.thread_sensitive)
         length, is_held_back = _announced_body(scope)
         self._buffer = BodyBuffer(self.link, receive, settings.request_window, length)
-        self._queue = SendQueue(
-            self.link, send, settings.response_window, at_first=self._buffer.watch
-        )
+        self._queue = SendQueue(self.link, send, settings.response_window, watch=self._buffer.watch)
         self._body = cast(IO[bytes], RequestBody(self._buffer))
         self._extensions = scope.get("extensions")
         if length and length <= settings.request_window and not is_held_back:

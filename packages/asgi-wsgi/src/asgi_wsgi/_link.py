@@ -84,6 +84,7 @@ class Link:
         "_loop",
         "_process",
         "_tasks",
+        "_until_stopped",
         "_why",
         "lock",
         "thread_sensitive",
@@ -106,6 +107,7 @@ class Link:
         self._has_ended = False
         self._why: str | None = None
         self._tasks: set[asyncio.Task[None]] = set()  # of the loop alone
+        self._until_stopped: asyncio.Timeout | None = None  # of the loop alone
 
     # Any thread
 
@@ -235,9 +237,25 @@ class Link:
         One of them may wait for a server whose `send` does not return when the client has gone.
         """
         self.stop(why)
+        until_stopped, self._until_stopped = self._until_stopped, None
+        if until_stopped is not None:
+            until_stopped.reschedule(self._loop.time())
         for task in list(self._tasks):
             if task is not asyncio.current_task():
                 task.cancel()
+
+    async def until_stopped(self, work: Coroutine[Any, Any, None]) -> None:
+        """Await `work` in the request's task, until it is done or `stop_tasks` is called."""
+        # A time-out cancels what the task awaits, and not the task. This one has no time yet.
+        until_stopped = asyncio.timeout(None)
+        try:
+            async with until_stopped as self._until_stopped:
+                await work
+        except TimeoutError:
+            if not until_stopped.expired():
+                raise
+        finally:
+            self._until_stopped = None
 
     async def end(self) -> None:
         """Stop the request and end its tasks."""

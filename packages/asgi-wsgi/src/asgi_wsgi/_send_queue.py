@@ -39,12 +39,12 @@ class SendQueue:
         link: The link of the request.
         send: The server's.
         window: How many bytes may be on their way.
-        at_first: Called on the loop before the first message leaves, if that is while the
-            worker thread goes on.
+        watch: Has `Link.stop_tasks` called when the client goes away. Called on the loop, when
+            the first message leaves while the worker thread goes on, or the server takes its
+            time for one.
     """
 
     __slots__ = (
-        "_at_first",
         "_error",
         "_in_flight",
         "_is_awake",
@@ -53,10 +53,11 @@ class SendQueue:
         "_send",
         "_sender",
         "_wake_at",
+        "_watch",
         "_window",
     )
 
-    def __init__(self, link: Link, send: Send, window: int, at_first: Callable[[], None]) -> None:
+    def __init__(self, link: Link, send: Send, window: int, watch: Callable[[], None]) -> None:
         self._link = link
         self._send = send
         self._window = window
@@ -67,7 +68,7 @@ class SendQueue:
         self._is_awake = False
         # What `send` raised, until the application or the request's task has been told.
         self._error: BaseException | None = None
-        self._at_first: Callable[[], None] | None = at_first
+        self._watch: Callable[[], None] | None = watch
         self._sender: asyncio.Task[Any] | None = None  # of the loop alone
 
     # The worker thread
@@ -132,20 +133,33 @@ class SendQueue:
         Raises:
             BaseException: What `send` raised, if the application has not been told.
         """
+        if self._messages or self._is_awake:
+            # Comes to be called only if `send` suspends this task. Then it may be for ever, when
+            # the client goes away and the server does not say so there.
+            watch = asyncio.get_running_loop().call_soon(self._begin_watch)
+            try:
+                await self._link.until_stopped(self._send_rest())
+            finally:
+                watch.cancel()
+        self._raise_error()
+
+    async def _send_rest(self) -> None:
         if not self._is_awake:
             # No task is at it or is about to be: there is nothing to be kept apart.
             while self._messages and not self._link.is_stopped:
                 await self._send(self._messages.popleft()[0])
-        else:
-            if self._sender is not None and not self._link.is_stopped:
-                await asyncio.wait([self._sender])
-            await self._send_all()
-        self._raise_error()
+            return
+        if self._sender is not None and not self._link.is_stopped:
+            await asyncio.wait([self._sender])
+        await self._send_all()
+
+    def _begin_watch(self) -> None:
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            watch()
 
     async def _send_early(self) -> None:
-        if self._at_first is not None:
-            at_first, self._at_first = self._at_first, None
-            at_first()
+        self._begin_watch()
         await self._send_all()
 
     async def _send_all(self) -> None:
