@@ -1,12 +1,14 @@
-"""A tiny ASGI server, in process: what the tests of the adapter have in common."""
+"""A tiny ASGI server, in process, and real ones: what the tests of the adapter have in common."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
+from helpers.asgi_servers import SERVER_KINDS
+from helpers.served import Served, serving
 
 from asgi_wsgi import WsgiToAsgi
 
@@ -116,6 +118,20 @@ def make_scope(**changes: Any) -> Scope:
 @pytest.fixture
 def server() -> Server:
     return Server()
+
+
+@pytest.fixture(scope="module", params=SERVER_KINDS, ids=str)
+def running_server(request: pytest.FixtureRequest) -> Iterator[Served]:
+    with serving(request.param) as served:
+        yield served
+
+
+@pytest.fixture
+def served(running_server: Served) -> Iterator[Served]:
+    """Serve WSGI applications under each server; no request is left running after a test."""
+    yield running_server
+    running_server.wait_idle()
+    running_server.errors.clear()
 
 
 @pytest.fixture
