@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from tests.benchmarks.rows import OURS
 from tests.benchmarks.runner import Effort, Figure, Measurement
 from tests.benchmarks.statistics import Verdict
 
-PEERS = ("asgiref", "anyio", "a2wsgi")
+PEERS = ("asgiref", "anyio", "a2wsgi", "uvicorn", "gunicorn")
 STYLES = {Verdict.KEPT: "green", Verdict.WITHIN_NOISE: "yellow", Verdict.MISSED: "bold red"}
 # Room for every column where the output is no terminal, and rich would assume 80.
 WIDTH = 150
@@ -62,10 +63,15 @@ def file_stem(results: Results) -> str:
 def heading(results: Results) -> str:
     """Return lines on Python, the machine and how was measured."""
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    peers = ", ".join(f"{name} {version(name)}" for name in PEERS)
+    peers = ", ".join(f"{name} {number}" for name, number in _peers().items())
     effort = f"{results.effort.repeats} repeats of {results.effort.seconds * 1e3:.0f} ms"
     when = f"{results.started:%Y-%m-%d %H:%M} UTC, load average {results.load_average:.1f}"
     return f"{python}, {_machine()}\n{peers}\n{effort}; {when}"
+
+
+def _peers() -> dict[str, str]:
+    # gunicorn is not made for Windows.
+    return {name: version(name) for name in PEERS if find_spec(name)}
 
 
 def _machine() -> str:
@@ -102,7 +108,8 @@ def show(results: Results, output: Console) -> None:
 
 
 def _table_of_figures(measurements: Iterable[Measurement]) -> Table:
-    table = Table(box=SIMPLE_HEAD)
+    caption = "ratio: of the time (or memory) of ours to the peer's, also where req/s are shown"
+    table = Table(box=SIMPLE_HEAD, caption=caption, caption_justify="left")
     table.add_column("load")
     table.add_column("work", no_wrap=True)
     for name in ("ours", "peer's", "unit"):
@@ -177,7 +184,7 @@ def as_json(results: Results) -> dict[str, Any]:
     return {
         "python": sys.version,
         "machine": _machine(),
-        "peers": {name: version(name) for name in PEERS},
+        "peers": _peers(),
         "started": results.started.isoformat(),
         "load_average": results.load_average,
         "effort": asdict(results.effort),

@@ -28,23 +28,38 @@ class Sizes:
     many_scopes: int = 100_000
     first_calls: int = 1_000
     all_calls: int = 10_000
+    connections: tuple[int, ...] = (1, 16, 128)
+    served_requests: int = 1_000
+    transfer_chunks: int = 16 * 1024
 
 
 FULL = Sizes()
-TINY = Sizes(3, 3, 2, 3, 5, 3, 6, 4, 8)
+TINY = Sizes(3, 3, 2, 3, 5, 3, 6, 4, 8, (2,), 4, 3)
 
 
 @dataclass(frozen=True)
 class Unit:
-    """How costs are written: the name, and how many of it one second (or byte) is."""
+    """How costs are written.
+
+    Attributes:
+        name: Of the unit.
+        per_base: How many of it one second (or byte) is.
+        is_rate: Whether not the cost is written but how many operations one second has.
+    """
 
     name: str
     per_base: float
+    is_rate: bool = False
+
+    def of(self, cost: float) -> float:
+        """Return what is written for the seconds (or bytes) of one operation."""
+        return self.per_base / cost if self.is_rate else self.per_base * cost
 
 
 NANOSECONDS = Unit("ns", 1e9)
 MICROSECONDS = Unit("us", 1e6)
 MILLISECONDS = Unit("ms", 1e3)
+REQUESTS_PER_SECOND = Unit("req/s", 1, is_rate=True)
 MEBIBYTES = Unit("MiB", 1 / 2**20)
 
 

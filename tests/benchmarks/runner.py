@@ -47,8 +47,7 @@ class Measurement:
 
     def medians(self) -> dict[str, float]:
         """Return the median of each variant, in the unit of the row."""
-        scale = self.row.unit.per_base
-        return {name: median(costs) * scale for name, costs in self.samples.items()}
+        return {name: self.row.unit.of(median(costs)) for name, costs in self.samples.items()}
 
     @cached_property
     def figures(self) -> list[Figure]:
@@ -58,7 +57,7 @@ class Measurement:
     def _figure(self, bar: Bar) -> Figure:
         ours = self.samples[OURS]
         if bar.peer is None:
-            estimate = median_with_interval([cost * self.row.unit.per_base for cost in ours])
+            estimate = median_with_interval([self.row.unit.of(cost) for cost in ours])
         else:
             estimate = ratio_of_medians(ours, self.samples[bar.peer])
         return Figure(bar, estimate, judge(estimate, bar.at_most))

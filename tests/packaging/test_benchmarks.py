@@ -14,10 +14,19 @@ import psutil
 import pytest
 
 from tests.benchmarks.__main__ import all_rows, exit_code, run
+from tests.benchmarks.http_load import Load
 from tests.benchmarks.load import busy_cores
 from tests.benchmarks.report import Results
 from tests.benchmarks.resources import MEMORY_TOLERANCE, WORK, Usage, compare
-from tests.benchmarks.rows import OURS, TINY, Bar, Row, Sampler
+from tests.benchmarks.rows import (
+    MILLISECONDS,
+    OURS,
+    REQUESTS_PER_SECOND,
+    TINY,
+    Bar,
+    Row,
+    Sampler,
+)
 from tests.benchmarks.runner import Effort, measure, order_of
 from tests.benchmarks.statistics import (
     Estimate,
@@ -167,6 +176,15 @@ def test_a_bar_that_is_missed_within_the_noise_makes_the_exit_code_0():
 def test_a_bar_in_the_rows_own_unit_is_judged():
     assert exit_code(measured(row(Bar(None, 7e6), ours=costs(7)))) == 0
     assert exit_code(measured(row(Bar(None, 7e6), ours=costs(8)))) == 1
+
+
+def test_a_rate_is_how_often_a_second_has_room_for_the_cost():
+    assert REQUESTS_PER_SECOND.of(0.002) == 500
+    assert MILLISECONDS.of(0.002) == 2
+
+
+def test_the_99th_percentile_is_what_one_request_of_a_hundred_exceeds():
+    assert Load(1.0, [float(number) for number in range(300, 0, -1)]).percentile_99() == 298
 
 
 def test_one_row_of_many_is_enough_to_fail():
