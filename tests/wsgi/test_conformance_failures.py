@@ -156,6 +156,10 @@ def test_close_is_called_once_where_the_body_is_not_wanted(served: Served, metho
 # Clients that go away
 
 
+class ClientFailedError(Exception):
+    pass
+
+
 @pytest.fixture
 def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """Fail if anything is logged above debug."""
@@ -174,4 +178,90 @@ def test_client_that_goes_away_while_it_reads_stops_the_application(
     assert body.is_closed.wait(PATIENCE)
     served.wait_idle()
     assert body.closed == 1
+    served.assert_goes_on()
+
+
+def test_client_that_goes_away_from_a_large_list_ends_the_request(
+    served: Served, quiet: None
+) -> None:
+    """All of which the application has given by then; hypercorn's `send` may never return."""
+    chunks = [bytes(500_000)] * 40
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+        start_response("200 OK", PLAIN)
+        return chunks
+
+    served.serve(application)
+    with served.connect() as client, client.stream("GET", "/") as answer:
+        assert next(answer.iter_raw())
+    served.wait_idle()
+
+
+def test_client_that_goes_away_is_noticed_by_an_application_that_yields_nothing(
+    served: Served, quiet: None
+) -> None:
+    """At an empty chunk, too, of which nothing would be sent."""
+    give_up = threading.Event()
+
+    class Idle(Body):
+        def __iter__(self) -> Iterator[bytes]:
+            yield b"first"
+            while not give_up.is_set():
+                yield b""
+
+    body = Idle()
+    served.serve(returning(body))
+    try:
+        with served.connect() as client, client.stream("GET", "/") as answer:
+            assert next(answer.iter_raw()) == b"first"
+        assert body.is_closed.wait(PATIENCE)
+    finally:
+        give_up.set()
+
+
+def read_to_the_end(served: Served, chunks: Any) -> list[Any]:
+    """Send an upload that fails on the way, and return what the application's reads did."""
+    outcome: list[Any] = []
+    has_ended = threading.Event()
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+        stream = environ["wsgi.input"]
+        try:
+            outcome.append(stream.read(5))
+            chunks.is_read.set()
+            outcome.append(stream.read(1_000))
+        except BaseException as error:
+            outcome.append(error)
+            raise
+        finally:
+            has_ended.set()
+        start_response("200 OK", PLAIN)
+        return [b"complete"]
+
+    served.serve(application)
+    with served.connect() as client, pytest.raises(ClientFailedError):
+        client.post("/", content=chunks)
+    assert has_ended.wait(PATIENCE)
+    served.wait_idle()
+    return outcome
+
+
+class FailingUpload:
+    """Chunks of an upload whose client fails once the application has read the first."""
+
+    def __init__(self) -> None:
+        self.is_read = threading.Event()
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield b"first"
+        assert self.is_read.wait(PATIENCE)
+        raise ClientFailedError
+
+
+def test_client_that_goes_away_while_it_sends_fails_the_next_read(
+    served: Served, quiet: None
+) -> None:
+    first, error = read_to_the_end(served, FailingUpload())
+    assert first == b"first"
+    assert isinstance(error, OSError)
     served.assert_goes_on()

@@ -5,13 +5,15 @@ The environ; headers; the request body. All applications run inside `wsgiref.val
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pytest
 from helpers.asgi_servers import SERVER_KINDS, ServerKind
 from helpers.served import Served, serving
+from helpers.server_threads import PATIENCE
 
 PLAIN = [("Content-Type", "text/plain")]
 
@@ -210,6 +212,22 @@ def test_body_that_is_not_read_does_not_disturb_the_next_on_its_connection(
         chunks = [b"x" * 30_000] * 4
         found = answer_of(served, lambda stream, n=number: (n, stream.read(size)), chunks)
         assert found == repr((number, b"x" * size))
+
+
+def test_application_is_called_before_the_body_is_complete(served: Served) -> None:
+    first_is_read = threading.Event()
+
+    def read(stream: Any) -> list[bytes]:
+        first = stream.read(5)
+        first_is_read.set()
+        return [first, stream.read(100)]
+
+    def chunks() -> Iterator[bytes]:
+        yield b"first"
+        assert first_is_read.wait(PATIENCE)
+        yield b"second"
+
+    assert answer_of(served, read, chunks()) == repr([b"first", b"second"])
 
 
 def test_request_body_larger_than_all_windows_arrives_whole(served: Served) -> None:

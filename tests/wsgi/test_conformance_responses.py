@@ -129,6 +129,12 @@ def test_repeated_header_arrives_as_often(served: Served) -> None:
     assert answer.headers.get_list("set-cookie") == ["a=1", "b=2"]
 
 
+@pytest.mark.parametrize("name", ["Connection", "Keep-Alive", "TE", "Transfer-Encoding", "Upgrade"])
+def test_header_of_the_connection_is_refused(served: Served, name: str) -> None:
+    answer = get(served, responding(b"x", headers=[*PLAIN, (name, "close")]))
+    assert answer.status_code == 500
+
+
 @pytest.mark.parametrize(
     ("status", "headers"),
     [
