@@ -133,6 +133,27 @@ def test_idle_thread_that_is_given_a_call_at_the_last_moment_makes_it(
     calls.pool._threads.idle = []
 
 
+def test_call_that_comes_while_the_last_thread_ends_is_made(
+    calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its wait is over, and it has just left the idle ones."""
+    calls.pool = ThreadPool(1)
+    submits = threading.Thread(target=calls.pool.submit, args=(calls.note,))
+
+    class Unlucky(list[Any]):
+        def remove(self, worker: Any) -> None:
+            super().remove(worker)
+            if submits.ident is None:
+                submits.start()
+                submits.join(0.1)  # it may have to wait for the thread that is here
+
+    monkeypatch.setattr(_pool, "IDLE_SECONDS", 0.01)
+    calls.pool._threads.idle = Unlucky()
+    calls.pool.submit(calls.note)
+    calls.wait_for(2)
+    calls.pool.close()
+
+
 def test_closed_pool_ends_its_idle_threads_at_once_and_the_others_after_their_call(
     calls: Calls,
 ) -> None:

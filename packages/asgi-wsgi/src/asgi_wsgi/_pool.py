@@ -251,11 +251,15 @@ def _next_job(threads: _Threads, worker: _Worker) -> _Job | None:
         try:
             return worker.jobs.get(timeout=IDLE_SECONDS)
         except queue.Empty:
-            try:
-                threads.idle.remove(worker)
-            except ValueError:
-                continue  # somebody else has taken it out, and puts something in
-            return None
+            with threads.lock:
+                try:
+                    threads.idle.remove(worker)
+                except ValueError:
+                    continue  # somebody else has taken it out, and puts something in
+                # In the same step: who submits next sees a thread that is idle, or one fewer,
+                # never one that is there to wait for and will not come.
+                threads.all.discard(worker)
+                return None
 
 
 def _end_idle(threads: _Threads) -> None:
