@@ -156,6 +156,24 @@ async def test_disconnect_during_the_response_stops_and_closes_it(server: Any) -
     assert len(body.closed_by) == 1
 
 
+@pytest.mark.parametrize("content", [b"", b"ab"])
+@pytest.mark.asyncio
+async def test_disconnect_is_heard_after_a_body_whose_end_is_a_message_of_its_own(
+    server: Any, content: bytes
+) -> None:
+    """Content-Length has said before where the body ends."""
+    body = Body(forever=b"a")
+    if content:
+        server.feed(part(content))
+    server.feed(END_OF_BODY)
+    length = (b"content-length", str(len(content)).encode())
+    request = asyncio.create_task(server.serve(returning(body), headers=[length]))
+    await server.wait_sent(2)
+    server.feed(DISCONNECT)
+    await request
+    assert len(body.closed_by) == 1
+
+
 @pytest.mark.asyncio
 async def test_disconnect_stops_an_application_that_yields_nothing_but_empty_chunks(
     server: Any,

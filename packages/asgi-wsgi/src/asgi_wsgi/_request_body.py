@@ -50,6 +50,7 @@ class BodyBuffer:
         "_chunks",
         "_error",
         "_has_ended",
+        "_has_got_last",
         "_held",
         "_is_awake",
         "_is_watched",
@@ -68,6 +69,8 @@ class BodyBuffer:
         self._window = window
         self._left = length
         self._has_ended = length == 0
+        # The last message may come after the last byte that Content-Length allows.
+        self._has_got_last = False
         self._is_watched = False
         self._is_awake = False
         self._chunks: deque[bytes] = deque()
@@ -224,18 +227,19 @@ class BodyBuffer:
         kind = message["type"]
         if kind == "http.disconnect":
             self._link.stop_tasks("the client has disconnected")
-        elif self._has_ended:
+        elif self._has_got_last:
             # Nothing else can come, so it is not known what this is. It is not waited for again.
             self._is_watched = False
         elif kind == "http.request":
-            self._add_chunk(message.get("body", b""), message.get("more_body", False))
+            self._has_got_last = not message.get("more_body", False)
+            self._add_chunk(message.get("body", b""))
         else:
             raise ValueError(
                 f"WSGI wrapper received a non-HTTP-request message: {kind!r},"
                 " expected 'http.request' or 'http.disconnect'"
             )
 
-    def _add_chunk(self, chunk: bytes, more_body: bool) -> None:
+    def _add_chunk(self, chunk: bytes) -> None:
         with self._link.lock:
             if self._left is not None:
                 chunk = chunk[: self._left]
@@ -244,7 +248,7 @@ class BodyBuffer:
                 self._chunks.append(chunk)
                 self._held += len(chunk)
                 self._largest = max(self._largest, len(chunk))
-            self._has_ended = not more_body or self._left == 0
+            self._has_ended = self._has_got_last or self._left == 0
             if self._has_ended or (chunk and self._wanted != _EVERYTHING):
                 self._link.notify()
 
