@@ -255,6 +255,29 @@ async def test_request_that_an_application_makes_to_itself_is_served_by_a_full_p
     assert server.is_complete
 
 
+@pytest.mark.asyncio
+async def test_request_that_comes_back_by_another_adapter_is_served_by_a_full_pool(
+    server: Any, http_scope: MakeScope
+) -> None:
+    served: list[str] = []
+
+    def first(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+        served.append("first")
+        if len(served) == 1:
+            async_to_sync(second_app)(http_scope(), receive, send)
+        return hello(environ, start_response)
+
+    def second(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+        served.append("second")
+        async_to_sync(first_app)(http_scope(), receive, send)
+        return hello(environ, start_response)
+
+    first_app, second_app = WsgiToAsgi(first, max_workers=1), WsgiToAsgi(second, max_workers=1)
+    await first_app(http_scope(), receive, server.send)
+    assert served == ["first", "second", "first"]
+    assert server.is_complete
+
+
 # All on one thread
 
 

@@ -22,8 +22,8 @@ WINDOW = 64 * 1024
 _Work: TypeAlias = Callable[[IO[bytes]], None]
 _Call: TypeAlias = Callable[[_Work, IO[bytes]], Awaitable[None]]
 
-# The request that the present code runs below, and the pool that it has a thread of.
-_outer: ContextVar[tuple[ThreadPool, Link] | None] = ContextVar("asgi_wsgi.outer", default=None)
+# The requests that the present code runs below, each with the pool that it has a thread of.
+_outer: ContextVar[tuple[tuple[ThreadPool, Link], ...]] = ContextVar("asgi_wsgi.outer", default=())
 
 
 class Settings:
@@ -56,12 +56,11 @@ class Settings:
 
     async def run(self, link: Link, work: _Work, body: IO[bytes]) -> None:
         """Await `work(body)` on the thread of one request."""
-        outer = _outer.get()
-        if outer is not None and outer[0] is self.pool and outer[1].is_running:
-            call = self._call_nested
-        else:
-            call = self._call
-        token = _outer.set((self.pool, link))
+        # Those that have ended may have left tasks behind: nobody waits for what they do.
+        outer = tuple(held for held in _outer.get() if held[1].is_running)
+        is_nested = any(pool is self.pool for pool, _ in outer)
+        call = self._call_nested if is_nested else self._call
+        token = _outer.set((*outer, (self.pool, link)))
         try:
             await call(work, body)
         finally:
