@@ -440,6 +440,43 @@ def test_loop_that_stops_wakes_an_application_that_waits_for_its_body(
         loop.close()
 
 
+@pytest.mark.parametrize("closes", [False, True])
+@pytest.mark.parametrize("uses", ["wsgi.input", "write"])
+def test_thread_sensitive_application_uses_no_other_loop_when_its_own_has_stopped(
+    server: Any, http_scope: MakeScope, uses: str, closes: bool
+) -> None:
+    begins, goes_on, has_ended = threading.Event(), threading.Event(), threading.Event()
+    seen: list[Any] = []
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+        write = start_response("200 OK", [])
+        begins.set()
+        patiently(goes_on)()
+        try:
+            environ["wsgi.input"].read() if uses == "wsgi.input" else write(b"a")
+        except OSError as error:
+            seen.append(error)
+        has_ended.set()
+        return []
+
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda *_: None)
+    app = WsgiToAsgi(application, thread_sensitive=True)
+    request = loop.create_task(app(http_scope(), server.receive, server.send))
+    loop.run_until_complete(wait_set(begins))
+    if closes:
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+    goes_on.set()
+    assert has_ended.wait(PATIENCE)
+    assert len(seen) == 1
+    assert (server.awaited, server.sent) == (0, [])
+    if not closes:
+        loop.run_until_complete(request)
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+
+
 def test_loop_that_stops_wakes_an_application_that_waits_for_its_client(
     server: Any, http_scope: MakeScope, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -457,7 +457,10 @@ def test_forked_child_serves_requests_with_threads_of_its_own() -> None:
 
 
 @pytest.mark.skipif("not hasattr(__import__('os'), 'fork')")
-def test_child_forked_in_a_request_is_told_that_the_request_is_not_its_own() -> None:
+@pytest.mark.parametrize("thread_sensitive", [False, True])
+def test_child_forked_in_a_request_is_told_that_the_request_is_not_its_own(
+    thread_sensitive: bool,
+) -> None:
     ended = run_python(
         """
         import asyncio, os
@@ -483,8 +486,9 @@ def test_child_forked_in_a_request_is_told_that_the_request_is_not_its_own() -> 
                 print(message["body"])
 
         scope = {"type": "http", "method": "GET", "path": "/"}
-        asyncio.run(WsgiToAsgi(application)(scope, receive, send))
-        """
+        app = WsgiToAsgi(application, thread_sensitive=IS_SENSITIVE)
+        asyncio.run(app(scope, receive, send))
+        """.replace("IS_SENSITIVE", str(thread_sensitive))
     )
     assert (ended.status, ended.out, ended.err) == (0, "b'7'\n", "")
 

@@ -190,14 +190,24 @@ class Link:
         """Have the loop run `work`, and wait; for a thread-sensitive request.
 
         Raises:
-            ClientDisconnectedError: The request's task was cancelled.
+            ClientDisconnectedError: The request's task was cancelled, or its loop has stopped.
+            RuntimeError: The process was forked, and this is the child.
             BaseException: What `work` raised.
         """
+        self._refuse_in_child()
         try:
-            async_to_sync(work)()
+            async_to_sync(self._on_own_loop)(work)
         except asyncio.CancelledError:
             self.stop("the request was cancelled")
             self.check()
+
+    async def _on_own_loop(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        # The bridge makes a loop where there is none any more. The server's are not for that one:
+        # `receive` could wait in it for ever.
+        if asyncio.get_running_loop() is not self._loop:
+            self.stop("the event loop of the request has stopped")
+            self.check()
+        await work()
 
     def _look(self, times_still: int) -> None:
         self._refuse_in_child()
