@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 from collections.abc import Callable
@@ -126,6 +127,34 @@ def test_pipe_is_read(extensions: Any) -> None:
     with open(read, "rb") as file:
         os.close(write)
         assert file_message(file, extensions, None) is None
+
+
+class Shouting(io.FileIO):
+    def read(self, size: int | None = -1) -> bytes:
+        return (super().read(size) or b"").upper()
+
+
+@pytest.mark.parametrize("extensions", [ZERO_COPY, PATH])
+@pytest.mark.parametrize(
+    "open_file",
+    [gzip.GzipFile, Shouting, lambda path: io.BufferedReader(gzip.GzipFile(path))],  # type: ignore[type-var]
+)
+def test_file_that_is_not_read_as_it_is_stored_is_read(
+    path: Path, open_file: Callable[..., Any], extensions: Any
+) -> None:
+    """Its descriptor is that of the stored file."""
+    with gzip.open(path, "wb") as packed:
+        packed.write(CONTENT)
+    with open_file(path) as file:
+        assert file_message(file, extensions, None) is None
+
+
+@pytest.mark.parametrize(
+    "open_file", [lambda path: path.open("rb", 0), lambda path: path.open("r+b")]
+)
+def test_file_is_sent_however_it_was_opened(path: Path, open_file: Callable[[Path], Any]) -> None:
+    with open_file(path) as file:
+        assert file_message(file, ZERO_COPY, None) is not None
 
 
 def test_path_of_another_file_by_now_is_not_sent(path: Path) -> None:

@@ -7,6 +7,7 @@ application has opened, from its position on; the second can send whole files on
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -53,7 +54,8 @@ def file_message(
     """Return the message that has the server send a file, and how many bytes it sends.
 
     None where the server has no such extension, or where it would not send the same as iteration:
-    the file is not a regular one, say, or shorter than its Content-Length.
+    the file is not a regular one, say, or is read through something that changes what is in it,
+    or shorter than its Content-Length.
 
     Args:
         file: An open file.
@@ -61,6 +63,8 @@ def file_message(
         length: The Content-Length of the response, if it has one.
     """
     if not extensions or not (_ZERO_COPY in extensions or _PATH in extensions):
+        return None
+    if not _is_read_as_it_is(file):
         return None
     try:
         status = os.fstat(file.fileno())
@@ -77,6 +81,17 @@ def file_message(
     if path is None or count != status.st_size:
         return None
     return {"type": _PATH, "path": path}, count
+
+
+def _is_read_as_it_is(file: Any) -> bool:
+    """Whether what `file` reads is what its descriptor has.
+
+    Others have a descriptor, too: that of `gzip.GzipFile` has the compressed file.
+    """
+    # By their very types: what wraps or extends one of them may change what is read.
+    if type(file) in (io.BufferedReader, io.BufferedRandom):
+        file = file.raw
+    return type(file) is io.FileIO
 
 
 def _path_of(file: Any, status: os.stat_result) -> str | None:
