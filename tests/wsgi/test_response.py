@@ -34,6 +34,14 @@ def response() -> Response:
     return Response()
 
 
+def test_chunk_after_the_end_is_refused(response: Response) -> None:
+    response.start("200 OK", [])
+    response.add(b"a")
+    response.finish()
+    with pytest.raises(RuntimeError, match="after the end of its response"):
+        response.add(b"b")
+
+
 # Status
 
 

@@ -53,6 +53,7 @@ class Response:
         # How many bytes the application may and has to give, if it has said so.
         self._length: int | None = None
         self._bytes_given = 0
+        self._has_ended = False
 
     def start(self, status: str, headers: Iterable[tuple[str, str]], exc_info: Any = None) -> None:
         """Set status and headers, or replace them while they have not been sent.
@@ -80,11 +81,15 @@ class Response:
 
         Raises:
             TypeError: The chunk is not bytes.
-            RuntimeError: start_response has not set status and headers.
+            RuntimeError: start_response has not set status and headers, or the response has ended.
         """
         data = as_bytes(chunk)
         if not data:
             return []
+        if self._has_ended:
+            raise RuntimeError(
+                "the WSGI application called write() after the end of its response, in close()"
+            )
         messages = [] if self.stage is Stage.SENT else self._start_messages()
         left = None if self._length is None else max(0, self._length - self._bytes_given)
         self._bytes_given += len(data)
@@ -106,7 +111,9 @@ class Response:
                 f"the WSGI application gave {self._bytes_given} of the {self._length} bytes that"
                 " its Content-Length header promised"
             )
-        return [*self._start_messages(), {"type": "http.response.body"}]
+        messages = [*self._start_messages(), {"type": "http.response.body"}]
+        self._has_ended = True
+        return messages
 
     def send_file(self, message: Message, count: int) -> list[Message]:
         """Return the messages of a response whose whole body `message` sends: so many bytes.
@@ -115,6 +122,7 @@ class Response:
         """
         messages = [*self._start_messages(), message]
         self._bytes_given = count
+        self._has_ended = True
         return messages
 
     def refuse_request(self, reason: bytes) -> list[Message]:
