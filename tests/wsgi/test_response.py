@@ -34,6 +34,12 @@ def response() -> Response:
     return Response()
 
 
+@pytest.mark.parametrize("status", ["304 Not Modified", "204 No Content", "101 Switching"])
+def test_status_without_a_body_has_no_content_length(status: str) -> None:
+    head = parse_head(status, [("Content-Length", "5"), ("ETag", "a")])
+    assert head.headers == [(b"etag", b"a")]
+
+
 def test_chunk_after_the_end_is_refused(response: Response) -> None:
     response.start("200 OK", [])
     response.add(b"a")

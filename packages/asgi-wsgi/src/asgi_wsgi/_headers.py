@@ -37,7 +37,13 @@ def parse_head(status: str, headers: Iterable[tuple[str, str]]) -> Head:
         ValueError: One of them cannot be sent.
     """
     encoded = [_encoded_header(name, value) for name, value in headers]
-    return Head(_status_code(status), encoded, _content_length(encoded))
+    head = Head(_status_code(status), encoded, _content_length(encoded))
+    if head.content_length is None or head.allows_body:
+        return head
+    # RFC 9110, 8.6: must not be sent with 1xx and 204, need not be with 304. Some servers take it
+    # for the length of what they are still to be given.
+    others = [header for header in encoded if header[0] != b"content-length"]
+    return Head(head.status, others, None)
 
 
 def _status_code(status: object) -> int:
