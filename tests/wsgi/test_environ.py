@@ -10,10 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asgi_wsgi import WsgiToAsgiInstance
-from asgi_wsgi._environ import build_environ
+from asgi_wsgi._environ import _known_variable, build_environ, header_variables
 from asgi_wsgi._errors import TooManyDuplicateHeadersError
 
 MakeScope = Callable[..., dict[str, Any]]
+
+
+def test_names_of_headers_that_are_long_are_not_kept() -> None:
+    kept = _known_variable.cache_info().currsize
+    variables = header_variables([(b"a" * 60_000, b"1"), (b"host", b"2")], 0)
+    assert variables == {"HTTP_" + "A" * 60_000: "1", "HTTP_HOST": "2"}
+    assert _known_variable.cache_info().currsize <= kept + 1
 
 
 def test_environ_has_what_pep_3333_requires(http_scope: MakeScope) -> None:

@@ -30,6 +30,8 @@ _DEFAULT_PORTS = {"http": "80", "https": "443"}
 _UNESCAPED_IN_PATH = "/:@!$&'()*+,;="
 # The two headers that CGI names without HTTP_.
 _CONTENT_VARIABLES = frozenset({"CONTENT_TYPE", "CONTENT_LENGTH"})
+# No name in use is longer; with the number of names that are kept, some 250 KB.
+_LONGEST_KNOWN = 64
 
 
 def build_environ(
@@ -156,7 +158,8 @@ def header_variables(
         # latter: nginx and others drop such names for the same reason.
         if b"_" in name and not keep_underscores:
             continue
-        variable = _header_variable(name)
+        # What a client makes up must not stay: a name may be as long as a request's headers.
+        variable = (_known_variable if len(name) <= _LONGEST_KNOWN else _header_variable)(name)
         text = value.decode("latin-1")
         if variable not in variables:
             variables[variable] = text
@@ -172,13 +175,15 @@ def header_variables(
     return variables
 
 
-# Clients send the same few names again and again. What they can make up pushes out others, no more.
-@functools.lru_cache(maxsize=1024)
 def _header_variable(name: bytes) -> str:
     # Upper-cased as bytes: str.upper() turns some latin-1 letters into two, or into others
     # outside latin-1.
     variable = name.upper().replace(b"-", b"_").decode("latin-1")
     return variable if variable in _CONTENT_VARIABLES else "HTTP_" + variable
+
+
+# Clients send the same few names again and again. What they can make up pushes out others, no more.
+_known_variable = functools.lru_cache(maxsize=1024)(_header_variable)
 
 
 def _separator(variable: str) -> str:
