@@ -10,6 +10,7 @@ import asyncio
 import gc
 import logging
 import threading
+import weakref
 from collections.abc import Callable
 from typing import IO, Any
 from wsgiref.types import StartResponse, WSGIEnvironment
@@ -264,6 +265,28 @@ async def test_receive_that_fails_after_the_body_does_not_disturb_the_response(
     assert server.body == b"ab"
     assert server.is_complete
     assert reported == []
+
+
+@pytest.mark.asyncio
+async def test_failed_receive_leaves_no_reference_cycle(server: Any, http_scope: MakeScope) -> None:
+    bodies: list[weakref.ref[Any]] = []
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+        bodies.append(weakref.ref(environ["wsgi.input"]))
+        environ["wsgi.input"].read()
+        return hello(environ, start_response)
+
+    async def receive() -> Any:
+        raise LookupError("the server failed")
+
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(LookupError):
+            await WsgiToAsgi(application)(http_scope(), receive, server.send)
+        await wait_until(lambda: bodies[0]() is None)
+    finally:
+        gc.enable()
 
 
 @pytest.mark.asyncio

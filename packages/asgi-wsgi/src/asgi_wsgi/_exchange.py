@@ -77,6 +77,7 @@ class Exchange:
         try:
             await self.link.end()
         finally:
+            self._buffer.forget_error()
             if not self.link.has_begun:
                 self._body.close()
 

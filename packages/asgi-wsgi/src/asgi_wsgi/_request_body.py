@@ -198,6 +198,10 @@ class BodyBuffer:
             self._is_awake = True
         self._link.start_on_loop(self._receive_all)
 
+    def forget_error(self) -> None:
+        """When the request has ended: the error has been told, and refers to this by its frames."""
+        self._error = None
+
     async def _receive_all(self) -> None:
         try:
             while self._goes_on():
