@@ -177,10 +177,11 @@ def test_call_that_raises_does_not_cost_the_thread(
     def fail() -> None:
         raise LookupError
 
+    calls.pool = ThreadPool(1)
     calls.pool.submit(fail)
     calls.pool.submit(calls.note)
     calls.wait_for(1)
-    wait_idle(calls.pool, 1)
+    calls.pool.close()
     assert "A worker thread's job failed" in caplog.text
 
 
