@@ -51,12 +51,16 @@ class RequestIds:
         await self._application(scope, receive, send_with_id)
 
 
+# So many views may run, and wait for each other, at a time.
+SITE_THREADS = 40
+
+
 class Application:
     """The parts, and which path leads to which."""
 
     def __init__(self, database: Path) -> None:
         self._notes = Notes(database, announce=self._announce)
-        self._site = WsgiToAsgi(make_site(self._notes))
+        self._site = WsgiToAsgi(make_site(self._notes), max_workers=SITE_THREADS)
         self._chat: ChatServer
 
     async def __call__(

@@ -6,10 +6,11 @@ import asyncio
 import itertools
 
 from demo.account import Account
+from demo.application import SITE_THREADS
 from demo.visit import Answer, Visit
 
-# More than the threads that the bridge runs at once, unless they wait for async code.
-CROWD = 40
+# As many as the site has threads: not one may be taken by anything else.
+CROWD = SITE_THREADS
 
 
 async def async_endpoint(visit: Visit) -> None:
