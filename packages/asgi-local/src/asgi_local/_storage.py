@@ -7,12 +7,16 @@ from asyncio import _get_running_loop as running_loop_or_none
 from typing import Any, Protocol
 from weakref import ref
 
-from asgi_local._held import NOTHING, HeldByContexts, Mark
+from asgi_local._held import NOTHING, HeldByContexts
 from asgi_sync import Lineage, LoopUse, current_lineage, current_loop_use, ensure_lineage
 
 
 class Storage(Protocol):
     """The values of one `Local`, for each place where some are set."""
+
+    @property
+    def held(self) -> HeldByContexts:
+        """Those that contexts hold."""
 
     def values(self) -> dict[Any, Any]:
         """What is set for the code that calls: to be looked at, and copied.
@@ -26,14 +30,8 @@ class Storage(Protocol):
         The dict belongs to the storage then.
         """
 
-    def is_complete(self) -> None:
-        """It is what it is when nothing is set."""
-
     def empty(self) -> None:
         """Free all values, wherever they are set."""
-
-    def renew(self) -> Mark:
-        """Show nothing that was set until now, and return the mark of what will be."""
 
 
 class HasStorage(Protocol):
@@ -64,14 +62,8 @@ class ContextStorage:
         values[self.held.mark] = ensure_lineage()
         self.held.variable.set(values)
 
-    def is_complete(self) -> None:
-        self.held.is_complete()
-
     def empty(self) -> None:
         self.held.empty()
-
-    def renew(self) -> Mark:
-        return self.held.renew()
 
 
 class LoopStorage:
@@ -99,15 +91,6 @@ class LoopStorage:
         values[self.held.mark] = ref(loop)
         self.held.variable.set(values)
 
-    def is_complete(self) -> None:
-        self.held.is_complete()
-
-    def empty(self) -> None:
-        self.held.empty()
-
-    def renew(self) -> Mark:
-        return self.held.renew()
-
 
 class ThreadCriticalStorage:
     """Values that stay in their thread, in sync code, and on their loop, in async code.
@@ -116,10 +99,11 @@ class ThreadCriticalStorage:
     that it descends from on its loop, across the bridge too, but never a thread's.
     """
 
-    __slots__ = ("of_loops", "of_threads")
+    __slots__ = ("held", "of_loops", "of_threads")
 
     def __init__(self) -> None:
         self.of_loops = LoopStorage()
+        self.held = self.of_loops.held
         # `values` of each thread that has set any: changed in place, for nobody else has them.
         # Not of a class of our own, whose attributes take longer to look up.
         self.of_threads = threading.local()
@@ -135,13 +119,7 @@ class ThreadCriticalStorage:
         else:
             self.of_loops.replace(values)
 
-    def is_complete(self) -> None:
-        self.of_loops.is_complete()
-
     def empty(self) -> None:
         # Frees those of all threads.
         self.of_threads = threading.local()
-        self.of_loops.empty()
-
-    def renew(self) -> Mark:
-        return self.of_loops.renew()
+        self.held.empty()

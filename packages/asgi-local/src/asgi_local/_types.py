@@ -87,8 +87,9 @@ class OwnType(NamedTuple):
 
     def renew(self) -> None:
         """Make it what it was when it was new, whatever contexts still hold."""
-        self.accessors.use(self.storage.renew())
-        self.storage.is_complete()
+        held = self.storage.held
+        self.accessors.use(held.renew())
+        held.is_complete()
 
 
 # Together with those in use, as many as there ever were at one time.
@@ -134,5 +135,5 @@ def _make_type(
     }
     type_ = LocalType(base.__name__, (base,), namespace)
     own = OwnType(type_, storage, accessors, _unused[thread_critical])
-    storage.is_complete()
+    storage.held.is_complete()
     return own
