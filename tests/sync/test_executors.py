@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import gc
 import threading
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from asgi_sync import _bounded_executor, _serial_executor
 from asgi_sync._bounded_executor import BoundedExecutor
 from asgi_sync._serial_executor import SerialExecutor
 from asgi_sync._thread_limits import call_in_place, lend_place
-from asgi_sync._workers import Workers
+from asgi_sync._workers import Worker, Workers
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +53,10 @@ def thread_is_blocked() -> Iterator[None]:
         yield
     finally:
         call_in_place(counter)
+
+
+def _until_set(event: threading.Event) -> None:
+    event.wait()
 
 
 def until_free(workers: Workers) -> None:
@@ -211,6 +216,35 @@ class TestBoundedExecutor:
             future.result()
         until_free(workers)
         assert len(workers._idle) == len(workers._all)
+
+    def test_many_calls_at_once_wake_one_thread_until_it_comes(
+        self, workers: Workers, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        executor, may_come, lease = BoundedExecutor(4, "test"), threading.Event(), workers.lease
+        leased: list[Worker] = []
+
+        def lease_slow_worker(name: str) -> Worker:
+            leased.append(worker := lease(name))
+            worker.put(functools.partial(_until_set, may_come))
+            return worker
+
+        monkeypatch.setattr(workers, "lease", lease_slow_worker)
+        futures = [executor.submit(int) for _ in range(20)]
+        assert len(leased) == 1
+        may_come.set()
+        assert [future.result() for future in futures] == [0] * 20
+
+    def test_a_thread_that_comes_and_cannot_start_the_next_runs_all_calls(
+        self, workers: Workers, no_thread_can_be_started: NoThreads
+    ) -> None:
+        executor, may_come = BoundedExecutor(4, "test"), threading.Event()
+        slow = workers.lease("slow to come")
+        slow.put(functools.partial(_until_set, may_come))
+        slow.release()
+        futures = [executor.submit(int) for _ in range(20)]
+        with no_thread_can_be_started():
+            may_come.set()
+            assert [future.result() for future in futures] == [0] * 20
 
     def test_where_no_thread_can_be_started_the_call_is_refused_and_forgotten(
         self, no_thread_can_be_started: NoThreads

@@ -1,4 +1,15 @@
-"""An executor with several threads, up to a bound."""
+"""An executor with several threads, up to a bound.
+
+Many jobs often come at once, from one turn of an event loop, and most are short. To wake a
+thread for each would have them all wait for the interpreter at a time, and each other. So one
+is woken, and others only by those who come: at any time at most one worker is *coming*, which
+has been woken and not yet taken its first job. When it does, and more wait, it wakes the next.
+Jobs that block so get a thread each, as fast as threads wake up one after the other; short
+ones are mostly done by the first.
+
+Whenever the lock is released: if a job waits, and another may run, a worker is coming (or no
+thread could be started).
+"""
 
 from __future__ import annotations
 
@@ -19,8 +30,8 @@ class BoundedExecutor(JobExecutor):
 
     One that waits in `async_to_sync` does not count, so the threads may be more.
 
-    `_running`, `_blocked` and `_waiting` change under `_lock` only, by the thread that puts
-    a job and by the workers.
+    `_running`, `_blocked`, `_waiting` and `_one_is_coming` change under `_lock` only, by the
+    thread that puts a job and by the workers.
     """
 
     def __init__(self, max_workers: int, name: str) -> None:
@@ -43,14 +54,14 @@ class BoundedExecutor(JobExecutor):
         with self._lock:
             self._max_workers = max_workers
             with suppress(RuntimeError):
-                for _ in range(len(self._waiting)):
-                    self._start_worker_if_allowed()
+                self._start_worker_if_allowed()
 
     def start_afresh(self) -> None:
         """Forget all threads and jobs, as in a forked child."""
         self._lock = threading.Lock()
         self._running = 0
         self._blocked = 0
+        self._one_is_coming = False
         self._waiting: deque[Job] = deque()
 
     def put(self, job: Job) -> Job | None:
@@ -78,15 +89,20 @@ class BoundedExecutor(JobExecutor):
             self._blocked -= 1
 
     def _start_worker_if_allowed(self) -> None:
-        if self._waiting and self._running - self._blocked < self._max_workers:
+        if self._one_is_coming or not self._waiting:
+            return
+        if self._running - self._blocked < self._max_workers:
             worker = workers.lease(self._name)
             self._running += 1
             worker.put(functools.partial(self._work, worker))
+            # Last: should a signal handler raise before, one may come too many, but not none
+            # ever again.
+            self._one_is_coming = True
 
     def _work(self, worker: Worker) -> None:
         process = _lifecycle.this.process
         set_counted_by(self)
-        job = self._next(worker)
+        job = self._next(worker, has_come=True)
         while job is not None:
             job.run()
             if process is not _lifecycle.this.process:
@@ -97,12 +113,18 @@ class BoundedExecutor(JobExecutor):
             # Or this frame would keep the job, and all that it refers to, until the next.
             del done
 
-    def _next(self, worker: Worker) -> Job | None:
+    def _next(self, worker: Worker, *, has_come: bool = False) -> Job | None:
         with self._lock:
+            if has_come:
+                self._one_is_coming = False
             # More may run than allowed when jobs that were blocked go on; their workers
             # end instead of taking another.
             if self._waiting and self._running - self._blocked <= self._max_workers:
-                return self._waiting.popleft()
+                job = self._waiting.popleft()
+                if has_come and self._waiting:
+                    with suppress(RuntimeError):
+                        self._start_worker_if_allowed()
+                return job
             self._running -= 1
         set_counted_by(None)
         worker.release()
