@@ -15,14 +15,19 @@ from rich.console import Console
 from rich.progress import Progress
 
 from tests.benchmarks import bridge, local, resources, served, server, wsgi
-from tests.benchmarks.load import busy_cores, cores
+from tests.benchmarks.load import under
 from tests.benchmarks.report import Results, as_json, file_stem, show, wide_console
 from tests.benchmarks.rows import FULL, TINY, Row, Sizes
 from tests.benchmarks.runner import Effort, measure
 
 MODULES = (bridge, local, wsgi, server, served)
 GROUPS = (*(module.GROUP for module in MODULES), resources.GROUP)
-LOADS = {"idle": ("idle",), "busy": ("busy",), "both": ("idle", "busy")}
+LOADS = {
+    "idle": ("idle",),
+    "busy": ("busy",),
+    "both": ("idle", "busy"),
+    "one-core": ("one-core",),
+}
 
 FULL_EFFORT = Effort()
 QUICK_EFFORT = Effort(repeats=10, seconds=0.01)
@@ -65,7 +70,7 @@ def run(results: Results, rows: Sequence[Row], loads: Sequence[str]) -> None:
     """Measure the rows under each load."""
     with _progress(len(rows) * len(loads)) as show_next:
         for load in loads:
-            with busy_cores(cores()) if load == "busy" else contextlib.nullcontext():
+            with under(load):
                 for row in rows:
                     show_next(f"{load}: {row.name}")
                     results.measurements.append(measure(row, results.effort, load))
@@ -103,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
         "--load",
         choices=LOADS,
         default="both",
-        help="of the rows; busy: a busy process for each core",
+        help="of the rows; busy: a busy process for each core; one-core: all threads share one",
     )
     add("--repeats", type=int, help=f"for each variant of a row, usually {FULL_EFFORT.repeats}")
     add("--quick", action="store_true", help="fewer and shorter repeats, and so more noise")

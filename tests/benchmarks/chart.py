@@ -17,7 +17,7 @@ COLOURS = {
     Verdict.MISSED: "tab:red",
     Verdict.NOT_JUDGED: "tab:gray",
 }
-MARKERS = {"idle": "o", "busy": "s"}
+MARKERS = {"idle": "o", "busy": "s", "one-core": "^"}
 INCHES_PER_LINE = 0.24
 
 
@@ -38,7 +38,7 @@ def draw(results: Results, file: Path) -> None:
     axes.set_xscale("log")
     axes.axvline(1, color="black", linewidth=0.5)
     axes.grid(axis="x", which="both", linewidth=0.2)
-    axes.set_xlabel("ours / peer (o idle, square busy; stroke: the bar)")
+    axes.set_xlabel("ours / peer (o idle, square busy, triangle one core; stroke: the bar)")
     axes.set_title(heading(results), loc="left", fontsize=8)
     drawing.savefig(file)
 

@@ -1,4 +1,4 @@
-"""A machine that has other things to do: a busy process for each core."""
+"""What the machine has to do besides, and how much of it the rows may use."""
 
 from __future__ import annotations
 
@@ -47,3 +47,34 @@ def busy_cores(count: int) -> Iterator[list[int]]:
             assert process.stdout is not None
             process.stdout.readline()
         yield [process.pid for process in processes]
+
+
+@contextlib.contextmanager
+def one_core() -> Iterator[None]:
+    """Keep this process, with the threads and processes that it starts, on one core.
+
+    To wake a thread on another core takes several times as long as to go on with one on the
+    same core. Which of the two it is changes with what else runs, from one repeat to the next:
+    this leaves it out, and with it most of the noise of rows that use threads.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        raise SystemExit("--load one-core: this system cannot keep a process on one core")
+    usual = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(usual)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, usual)
+
+
+@contextlib.contextmanager
+def under(load: str) -> Iterator[None]:
+    """Measure under a load: "idle", "busy" or "one-core"."""
+    if load == "busy":
+        with busy_cores(cores()):
+            yield
+    elif load == "one-core":
+        with one_core():
+            yield
+    else:
+        yield

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from tests.benchmarks.__main__ import all_rows, exit_code, run
+from tests.benchmarks.__main__ import LOADS, all_rows, exit_code, run
+from tests.benchmarks.chart import MARKERS
 from tests.benchmarks.http_load import Load
-from tests.benchmarks.load import busy_cores
+from tests.benchmarks.load import busy_cores, one_core
 from tests.benchmarks.report import Results
 from tests.benchmarks.resources import MEMORY_TOLERANCE, WORK, Usage, compare
 from tests.benchmarks.rows import (
@@ -225,7 +228,7 @@ def test_busy_processes_have_ended_after_an_interrupt():
 def test_busy_processes_end_when_the_one_that_started_them_is_killed():
     code = """
         import sys
-        from tests.benchmarks.load import busy_cores
+        from tests.benchmarks.load import busy_cores, one_core
         with busy_cores(1) as processes:
             print(*processes, flush=True)
             sys.stdin.read()
@@ -240,6 +243,18 @@ def test_busy_processes_end_when_the_one_that_started_them_is_killed():
         busy = psutil.Process(int(starter.stdout.readline()))
         starter.kill()
     busy.wait(SECONDS_TO_END)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be chosen here")
+def test_on_one_core_all_threads_started_share_it_and_the_usual_ones_are_back_afterwards():
+    usual = os.sched_getaffinity(0)
+    with one_core(), ThreadPoolExecutor(1) as executor:
+        assert len(executor.submit(os.sched_getaffinity, 0).result()) == 1
+    assert os.sched_getaffinity(0) == usual
+
+
+def test_every_load_has_a_marker_in_the_chart():
+    assert {load for loads in LOADS.values() for load in loads} == set(MARKERS)
 
 
 # Every row, once
