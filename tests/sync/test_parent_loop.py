@@ -204,6 +204,24 @@ def test_a_call_that_was_scheduled_when_its_loop_stopped_runs_on_another_and_onc
     assert loop not in loops
 
 
+@pytest.mark.each_loop_kind(but=("eager", "uvloop"))
+def test_a_call_that_was_scheduled_on_a_loop_that_never_runs_again_leaves_no_warning(
+    caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder
+) -> None:
+    orphan = Orphan(async_to_sync(running_loop))
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(orphan.be_left())
+    stop_once_scheduled(loop)
+    orphan.go_on()
+    loop.run_forever()
+    assert orphan.outcome.result() is not loop
+    loop.close()
+    del loop
+    gc.collect()
+    assert [str(warning.message) for warning in recwarn] == []
+    assert errors_of_asyncio(caplog) == []
+
+
 def test_a_call_that_was_taken_back_leaves_nothing_on_the_loop_that_it_was_posted_to() -> None:
     class Argument:
         pass

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from asyncio import AbstractEventLoop
 from collections.abc import Coroutine
 from typing import Any
@@ -185,9 +186,9 @@ class CallOnParentLoop:
             task, coroutine = scheduled
             # It has been kept until here, since asyncio reports one that is collected.
             task._log_destroy_pending = False  # type: ignore[attr-defined]
-            if self._loop.is_closed():
-                # No other thread can be in it: a closed loop runs no task.
-                coroutine.close()
+            # Python warns of a coroutine that was never begun, as this one is if the loop is
+            # closed without having been run again. Not closed before: it may begin just now.
+            weakref.finalize(task, coroutine.close).atexit = False
 
     def _look_after_begin(self) -> None:
         # Twice in a row: between two `run_until_complete` calls a loop stands still, too.
