@@ -241,7 +241,7 @@ class CurrentThreadExecutor(JobExecutor):
             ):
                 self._old_executor = self._old_executor._old_executor
             self._closed = True
-        while (job := self._take_job()) is not None:
+        while self._jobs and (job := self._take_job()) is not None:
             try:
                 if not self._pass_on(job):
                     job.drop()
