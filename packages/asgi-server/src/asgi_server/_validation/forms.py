@@ -1,0 +1,144 @@
+"""What a scope or a message looks like: its keys, which of them must be there, and their values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from asgi_server._validation.checks import Check, Complaint
+from asgi_server._validation.violations import Finding, Section
+
+__all__ = ["Field", "Form", "Offer", "broken_rule", "rules_of", "settled", "step_of"]
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What the server has said that it understands.
+
+    Attributes:
+        version: Of the protocol's specification, `scope["asgi"]["spec_version"]`.
+        extensions: Names, of `scope["extensions"]`.
+    """
+
+    version: tuple[int, ...]
+    extensions: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Field:
+    """One key of a scope or message.
+
+    Attributes:
+        name: The key.
+        check: Of its value.
+        is_required: It must be there.
+        since: The version that brought it; a server of an older one must not be sent it.
+        extension: The extension without which it must not be sent.
+
+    A value that says as much as none, such as an empty list, is no use of a newer key.
+    """
+
+    name: str
+    check: Check
+    is_required: bool = False
+    since: tuple[int, ...] | None = None
+    extension: str | None = None
+
+
+@dataclass(frozen=True)
+class Form:
+    """A kind of scope or message.
+
+    Attributes:
+        name: In rules; of a message, its type.
+        section: Where the specification describes it.
+        fields: Its keys but `type`; others may be there (main, "Error Handling").
+        together: What else must be true of it, by aspect.
+        extension: The extension without which the message must not be sent.
+        flag: The key that, being true, makes it another step of the conversation.
+    """
+
+    name: str
+    section: Section
+    fields: tuple[Field, ...] = ()
+    together: Mapping[str, Complaint] = field(default_factory=dict)
+    extension: str | None = None
+    flag: str | None = None
+
+
+def broken_rule(form: Form, content: Mapping[str, Any], offer: Offer) -> Finding | None:
+    """Return the first rule of `form` that `content` breaks, with how; or None."""
+    for part in form.fields:
+        finding = _fault_of_field(part, content, offer)
+        if finding is not None:
+            aspect, fault = finding
+            return f"{form.name}/{part.name}/{aspect}", f"{part.name!r} {fault}"
+    for aspect, complaint in form.together.items():
+        problem = complaint(content)
+        if problem is not None:
+            return f"{form.name}/{aspect}", problem
+    return None
+
+
+def _fault_of_field(part: Field, content: Mapping[str, Any], offer: Offer) -> Finding | None:
+    if part.name not in content:
+        return ("missing", "is missing") if part.is_required else None
+    value = content[part.name]
+    finding = part.check.find(value)
+    if finding is not None or not value:
+        return finding
+    if part.since is not None and offer.version < part.since:
+        return "version", f"is new in version {_dotted(part.since)}: {_understands(offer)}"
+    if part.extension is not None and part.extension not in offer.extensions:
+        return "extension", f"needs the extension {part.extension!r}, which the scope lacks"
+    return None
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
+
+
+def _understands(offer: Offer) -> str:
+    return f"the server understands {_dotted(offer.version)}"
+
+
+def rules_of(form: Form) -> Iterator[str]:
+    """Return the names of all rules of `form`."""
+    for part in form.fields:
+        aspects = [*part.check.complaints]
+        aspects += ["missing"] if part.is_required else []
+        aspects += ["version"] if part.since is not None else []
+        aspects += ["extension"] if part.extension is not None else []
+        for aspect in aspects:
+            yield f"{form.name}/{part.name}/{aspect}"
+    for aspect in form.together:
+        yield f"{form.name}/{aspect}"
+
+
+def step_of(form: Form, message: Mapping[str, Any]) -> str:
+    """Return what the tables of a conversation call `message`."""
+    if form.flag is not None and message.get(form.flag):
+        return f"{form.name}+{form.flag}"
+    return form.name
+
+
+def settled(content: Any) -> Any:
+    """Return `content` with a list for each iterator in it, or itself if it has none.
+
+    Headers may be any iterable; to check an iterator is to use it up.
+    """
+    if not isinstance(content, dict):
+        return content
+    changed = {key: _settled_value(value) for key, value in content.items() if _has_iterator(value)}
+    return {**content, **changed} if changed else content
+
+
+def _has_iterator(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(isinstance(item, Iterator) for item in value)
+    return isinstance(value, Iterator)
+
+
+def _settled_value(value: Any) -> Any:
+    return [list(item) if isinstance(item, Iterator) else item for item in value]
