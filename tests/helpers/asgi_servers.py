@@ -54,13 +54,16 @@ def _in_process(application: Any, root_path: str) -> Iterator[Connect]:
         yield lambda: httpx.Client(transport=transport, base_url="http://127.0.0.1")
 
 
-def _uvicorn(http: str, loop: str) -> Callable[[Any, str], AbstractContextManager[Connect]]:
+def _uvicorn(
+    http: str, loop: str, ws: str = "auto"
+) -> Callable[[Any, str], AbstractContextManager[Connect]]:
     @contextlib.contextmanager
     def start(application: Any, root_path: str) -> Iterator[Connect]:
         config = uvicorn.Config(
             application,
             http=http,
             loop=loop,
+            ws=ws,
             lifespan="on",
             log_config=None,
             access_log=False,
@@ -79,7 +82,9 @@ def _uvicorn(http: str, loop: str) -> Callable[[Any, str], AbstractContextManage
     return start
 
 
-def _hypercorn(http2: bool) -> Callable[[Any, str], AbstractContextManager[Connect]]:
+def _hypercorn(
+    http2: bool, holds_back: bool = True
+) -> Callable[[Any, str], AbstractContextManager[Connect]]:
     @contextlib.contextmanager
     def start(application: Any, root_path: str) -> Iterator[Connect]:
         listener = _listening_socket()
@@ -90,7 +95,7 @@ def _hypercorn(http2: bool) -> Callable[[Any, str], AbstractContextManager[Conne
         config.errorlog = None
         config.graceful_timeout = PATIENCE / 2
 
-        served = _ending_after_its_request(application)
+        served = _ending_after_its_request(application) if holds_back else application
 
         async def serve(stopped: asyncio.Event) -> None:
             await hypercorn.asyncio.serve(
@@ -155,3 +160,11 @@ HYPERCORN_HTTP2 = ServerKind(
     "hypercorn HTTP/2", _hypercorn(http2=True), is_http2=True, ends_broken_responses=False
 )
 SERVER_KINDS = (IN_PROCESS, UVICORN_H11, UVICORN_HTTPTOOLS, HYPERCORN, HYPERCORN_HTTP2)
+
+# Nothing of ours between the application and the server, which has WebSockets but over HTTP/2.
+BARE_SERVER_KINDS = (
+    ServerKind("uvicorn h11, websockets", _uvicorn("h11", "asyncio", "websockets-sansio")),
+    ServerKind("uvicorn httptools, wsproto", _uvicorn("httptools", _LOOP, "wsproto")),
+    ServerKind("hypercorn bare HTTP/1.1", _hypercorn(http2=False, holds_back=False)),
+    ServerKind("hypercorn bare HTTP/2", _hypercorn(http2=True, holds_back=False), is_http2=True),
+)

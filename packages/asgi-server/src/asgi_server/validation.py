@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from typing import Any
 
 from asgi_server._validation.calls import (
@@ -22,16 +22,19 @@ from asgi_server._validation.calls import (
     raise_unless_callable,
 )
 from asgi_server._validation.forms import settled
+from asgi_server._validation.rules import RULES
 from asgi_server._validation.scopes import conversation_of, raise_unless_scope
 from asgi_server._validation.violations import ProtocolViolationError
 from asgi_server.compatibility import guarantee_single_callable
 
-__all__ = ["ProtocolViolationError", "validator"]
+__all__ = ["RULES", "ProtocolViolationError", "validator"]
 
 logger = logging.getLogger("asgi_server.validation")
 
 
-def validator(application: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+def validator(
+    application: Callable[..., Any], *, ignore: Iterable[str] = ()
+) -> Callable[..., Awaitable[Any]]:
     """Return an application that calls `application` and checks both it and its server.
 
     What the server gives is checked before the application gets it, and what the application
@@ -50,6 +53,8 @@ def validator(application: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
 
     Args:
         application: An ASGI application, single- or double-callable.
+        ignore: The rules, of `RULES`, that may be broken: what is known of a server or
+            framework, and does no harm.
 
     Returns:
         A single-callable, for a server to call. It adds nothing that waits, may be called any
@@ -58,33 +63,41 @@ def validator(application: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
 
     Raises:
         TypeError: `application` is not an ASGI application.
+        ValueError: `ignore` names what is no rule.
 
     Messages and scopes pass as they are, but for an iterator in them (of headers, say): it takes
     reading to check, so a list goes on in its place.
 
     Source: https://asgi.readthedocs.io/en/latest/specs/main.html.
     """
-    return _ValidatedApplication(guarantee_single_callable(application))
+    ignored = frozenset([ignore] if isinstance(ignore, str) else ignore)
+    if not ignored <= RULES:
+        unknown = ", ".join(sorted(map(repr, ignored - RULES)))
+        raise ValueError(f"no rules that can be ignored: {unknown}; RULES has those that can")
+    return _ValidatedApplication(guarantee_single_callable(application), ignored)
 
 
 class _ValidatedApplication:
-    def __init__(self, application: Callable[..., Awaitable[Any]]) -> None:
+    def __init__(
+        self, application: Callable[..., Awaitable[Any]], ignored: Collection[str]
+    ) -> None:
         self._application = application
+        self._ignored = ignored
         # The namespaces of the lifespans that go on now: requests must get copies.
         self._states: list[Any] = []
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         scope = settled(scope)
         try:
-            raise_unless_scope(scope)
+            raise_unless_scope(scope, self._ignored)
             raise_unless_callable(receive, "receive")
             raise_unless_callable(send, "send")
-            raise_if_shared(scope, self._states)
+            raise_if_shared(scope, self._states, self._ignored)
         except ProtocolViolationError as error:
             _log(error)
             raise
         with self._noting_state(scope):
-            await _Call(scope, receive, send).run(self._application, scope)
+            await _Call(scope, receive, send, self._ignored).run(self._application, scope)
 
     @contextlib.contextmanager
     def _noting_state(self, scope: dict[str, Any]) -> Iterator[None]:
@@ -102,10 +115,13 @@ class _ValidatedApplication:
 class _Call:
     """One call of the application: the rules applied to its `receive` and `send`."""
 
-    def __init__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+    def __init__(
+        self, scope: dict[str, Any], receive: Any, send: Any, ignored: Collection[str]
+    ) -> None:
         self._receive = receive
         self._send = send
-        self._conversation = conversation_of(scope)
+        self._ignored = ignored
+        self._conversation = conversation_of(scope, ignored)
         self._has_ended = False
         # The first violation, until the application has ended.
         self._first: ProtocolViolationError | None = None
@@ -133,7 +149,7 @@ class _Call:
         return self._check(self._conversation.received, message)
 
     async def send(self, message: Any) -> None:
-        self._check(raise_if_ended, self._has_ended)
+        self._check(raise_if_ended, self._has_ended, self._ignored)
         message = self._check(self._conversation.sent, message)
         await self._served(self._send(message), "send")
 

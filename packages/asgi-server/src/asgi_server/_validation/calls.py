@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from asgi_server._validation import sections
 from asgi_server._validation.violations import Party, violation
 
 __all__ = [
+    "ENDED",
+    "SHARED_STATE",
     "raise_if_ended",
     "raise_if_shared",
     "raise_unless_awaitable",
     "raise_unless_callable",
 ]
+
+SHARED_STATE = ("http.scope/state/shared", "websocket.scope/state/shared")
+ENDED = "send/ended"
 
 
 def raise_unless_callable(function: Any, name: str) -> None:
@@ -31,17 +36,21 @@ def raise_unless_awaitable(result: Any, name: str, party: Party) -> None:
         raise violation(f"{name}/awaitable", party, sections.APPLICATIONS, finding)
 
 
-def raise_if_shared(scope: Mapping[str, Any], states: Iterable[Any]) -> None:
+def raise_if_shared(
+    scope: Mapping[str, Any], states: Iterable[Any], ignored: Collection[str]
+) -> None:
     """Raise if a request or connection has the very namespace of a lifespan, not a copy."""
     kind = scope["type"]
-    state = scope.get("state")
-    if kind in ("http", "websocket") and any(state is original for original in states):
+    rule = f"{kind}.scope/state/shared"
+    if rule not in SHARED_STATE or rule in ignored:
+        return
+    if any(scope.get("state") is state for state in states):
         finding = "gave the state of the lifespan itself, of which it must give a copy"
-        raise violation(f"{kind}.scope/state/shared", "server", sections.LIFESPAN_STATE, finding)
+        raise violation(rule, "server", sections.LIFESPAN_STATE, finding)
 
 
-def raise_if_ended(has_ended: bool) -> None:
+def raise_if_ended(has_ended: bool, ignored: Collection[str]) -> None:
     """Raise if the call of the application is over, and with it the connection scope."""
-    if has_ended:
+    if has_ended and ENDED not in ignored:
         finding = "called send() after it had returned or failed"
-        raise violation("send/ended", "application", sections.CONNECTION_SCOPE, finding)
+        raise violation(ENDED, "application", sections.CONNECTION_SCOPE, finding)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import reprlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,23 +42,24 @@ class Check:
     """Says what is wrong with a value, by aspect, first things first.
 
     Attributes:
-        complaints: What finds fault with each aspect. One is asked only when those before it
-            found nothing, so that it can rely on what they look at, such as the type.
+        complaints: What finds fault with each aspect. Those after "type" are asked only when
+            that is right.
         accepts_none: None is fine as well.
     """
 
     complaints: dict[str, Complaint]
     accepts_none: bool = False
 
-    def find(self, value: Any) -> Finding | None:
-        """Return the first fault of `value`, or None."""
+    def faults(self, value: Any) -> Iterator[Finding]:
+        """Yield the faults of `value`; no more than its type where that is wrong."""
         if value is None and self.accepts_none:
-            return None
+            return
         for aspect, complaint in self.complaints.items():
             fault = complaint(value)
             if fault is not None:
-                return aspect, fault
-        return None
+                yield aspect, fault
+                if aspect == "type":
+                    return
 
 
 def nullable(check: Check) -> Check:

@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import enum
 import functools
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from asgi_server._validation import sections
 from asgi_server._validation.checks import shown
-from asgi_server._validation.forms import Form, Offer, broken_rule, settled, step_of
+from asgi_server._validation.forms import Form, Offer, broken_rules, rules_of, settled, step_of
 from asgi_server._validation.violations import Party, Section, violation
 
-__all__ = ["Conversation", "Protocol", "State", "Track", "Unfinished"]
+__all__ = ["Conversation", "Protocol", "State", "Track", "Unfinished", "rules_of_protocol"]
 
 
 class State(enum.Enum):
@@ -69,6 +69,25 @@ class Protocol:
     farewell: str | None = None
 
 
+def rules_of_protocol(protocol: Protocol) -> Iterator[str]:
+    """Yield the names of all rules of a protocol, but for its scope."""
+    for form in [*protocol.received.values(), *protocol.sent.values()]:
+        yield from rules_of(form)
+        if form.extension is not None:
+            yield f"{form.name}/extension"
+        steps = {form.name, f"{form.name}+{form.flag}"}
+        # Some may come at any time, such as a disconnect.
+        if any(
+            steps & track.steps and not steps & allowed.keys()
+            for track in protocol.tracks
+            for allowed in track.table.values()
+        ):
+            yield f"{form.name}/order"
+    for track in protocol.tracks:
+        for unfinished in track.unfinished.values():
+            yield f"{protocol.name}/return/{unfinished.aspect}"
+
+
 class Conversation:
     """The state of one call of an application. Pure: it only says what is wrong with a message.
 
@@ -78,15 +97,22 @@ class Conversation:
         offer: What the server understands.
         takes_unknown: The server offers an extension that is not known here, which may bring
             messages of any type.
+        ignored: The rules that may be broken.
     """
 
-    def __init__(self, protocol: Protocol | None, offer: Offer, takes_unknown: bool) -> None:
+    def __init__(
+        self,
+        protocol: Protocol | None,
+        offer: Offer,
+        takes_unknown: bool,
+        ignored: Collection[str],
+    ) -> None:
         self._protocol = protocol
         self._offer = offer
         self._takes_unknown = takes_unknown
-        self._states: dict[int, State] = {}
-        for number, track in enumerate(protocol.tracks if protocol else ()):
-            self._states[number] = track.start
+        self._ignored = ignored
+        self._tracks = protocol.tracks if protocol else ()
+        self._states = [track.start for track in self._tracks]
         self._is_over = False
 
     def received(self, message: Any) -> Any:
@@ -95,11 +121,12 @@ class Conversation:
         Raises:
             ProtocolViolationError: The server broke a rule; nothing has changed.
         """
-        known = self._protocol.received if self._protocol else {}
-        others = self._protocol.sent if self._protocol else {}
-        message = self._checked(message, "receive", "server", known, others)
-        if self._protocol and message["type"] == self._protocol.farewell:
-            self.end()
+        message = settled(message)
+        _raise_unless_event(message, "receive", "server")
+        if self._protocol is not None:
+            self._check(message, "receive", "server", self._protocol.received, self._protocol.sent)
+            if message["type"] == self._protocol.farewell:
+                self.end()
         return message
 
     def sent(self, message: Any) -> Any:
@@ -108,9 +135,12 @@ class Conversation:
         Raises:
             ProtocolViolationError: The application broke a rule; nothing has changed.
         """
-        known = self._protocol.sent if self._protocol else {}
-        others = self._protocol.received if self._protocol else {}
-        return self._checked(message, "send", "application", known, others)
+        message = settled(message)
+        _raise_unless_event(message, "send", "application")
+        if self._protocol is not None:
+            known, others = self._protocol.sent, self._protocol.received
+            self._check(message, "send", "application", known, others)
+        return message
 
     def end(self) -> None:
         """Note that the connection is lost: the application may return at any time."""
@@ -124,66 +154,59 @@ class Conversation:
         """
         if self._protocol is None or self._is_over:
             return
-        for number, track in enumerate(self._protocol.tracks):
-            unfinished = track.unfinished.get(self._states[number])
+        for track, state in zip(self._tracks, self._states, strict=True):
+            unfinished = track.unfinished.get(state)
             if unfinished is not None:
                 rule = f"{self._protocol.name}/return/{unfinished.aspect}"
                 finding = f"returned {unfinished.finding}"
-                raise violation(rule, "application", unfinished.section, finding)
+                self._object(rule, "application", unfinished.section, finding)
 
-    def _checked(
+    def _object(self, rule: str, party: Party, section: Section, finding: str) -> None:
+        if rule not in self._ignored:
+            raise violation(rule, party, section, finding)
+
+    def _check(
         self,
-        message: Any,
+        message: Mapping[str, Any],
         direction: str,
         party: Party,
         known: Mapping[str, Form],
         others: Mapping[str, Form],
-    ) -> Any:
-        message = settled(message)
-        _raise_unless_event(message, direction, party)
+    ) -> None:
         kind = message["type"]
         form = known.get(kind)
-        if form is None:
-            self._raise_unless_allowed(kind, direction, party, others)
-            return message
-        if form.extension is not None and form.extension not in self._offer.extensions:
-            finding = f"sent {kind!r} without the extension {form.extension!r} in the scope"
-            raise violation(f"{kind}/extension", party, form.section, finding)
-        broken = broken_rule(form, message, self._offer)
-        if broken is not None:
-            rule, fault = broken
-            finding = f"sent {shown(message)}, in which {fault}"
-            raise violation(rule, party, form.section, finding)
-        self._take(step_of(form, message), form, party)
-        return message
-
-    def _raise_unless_allowed(
-        self, kind: str, direction: str, party: Party, others: Mapping[str, Form]
-    ) -> None:
-        if kind in others:
+        if form is not None:
+            self._check_content(message, form, party)
+            self._take(step_of(form, message), form, party)
+        elif kind in others:
             finding = f"sent {kind!r}, which goes the other way"
-            raise violation(f"{direction}/direction", party, others[kind].section, finding)
+            self._object(f"{direction}/direction", party, others[kind].section, finding)
+        elif not self._may_be_unknown(kind, direction):
+            finding = f"sent {kind!r}, which neither the protocol nor an extension in the scope has"
+            self._object(f"{direction}/unknown", party, sections.ERROR_HANDLING, finding)
+
+    def _may_be_unknown(self, kind: str, direction: str) -> bool:
         if self._protocol is None or self._takes_unknown:
-            return
+            return True
         # An application must bear with events that are not the server's (main, "Events").
-        if direction == "receive" and not kind.startswith(f"{self._protocol.name}."):
-            return
-        finding = f"sent {kind!r}, which neither the protocol nor an extension in the scope has"
-        raise violation(f"{direction}/unknown", party, sections.ERROR_HANDLING, finding)
+        return direction == "receive" and not kind.startswith(f"{self._protocol.name}.")
+
+    def _check_content(self, message: Mapping[str, Any], form: Form, party: Party) -> None:
+        if form.extension is not None and form.extension not in self._offer.extensions:
+            finding = f"sent {form.name!r} without the extension {form.extension!r} in the scope"
+            self._object(f"{form.name}/extension", party, form.section, finding)
+        for rule, fault in broken_rules(form, message, self._offer):
+            self._object(rule, party, form.section, f"sent {shown(message)}, in which {fault}")
 
     def _take(self, step: str, form: Form, party: Party) -> None:
-        tracks = self._protocol.tracks if self._protocol else ()
-        following = {}
-        for number, track in enumerate(tracks):
-            if step not in track.steps:
-                continue
-            state = self._states[number]
-            if step not in track.table[state]:
-                raise violation(
-                    f"{form.name}/order", party, form.section, _out_of_order(step, state, track)
-                )
-            following[number] = track.table[state][step]
-        self._states |= following
+        following = self._states.copy()
+        for number, (track, state) in enumerate(zip(self._tracks, self._states, strict=True)):
+            if step in track.table[state]:
+                following[number] = track.table[state][step]
+            elif step in track.steps:
+                finding = _out_of_order(step, state, track)
+                self._object(f"{form.name}/order", party, form.section, finding)
+        self._states = following
 
 
 def _out_of_order(step: str, state: State, track: Track) -> str:

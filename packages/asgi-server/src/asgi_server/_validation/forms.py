@@ -9,7 +9,7 @@ from typing import Any
 from asgi_server._validation.checks import Check, Complaint
 from asgi_server._validation.violations import Finding, Section
 
-__all__ = ["Field", "Form", "Offer", "broken_rule", "rules_of", "settled", "step_of"]
+__all__ = ["Field", "Form", "Offer", "broken_rules", "rules_of", "settled", "step_of"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Form:
         name: In rules; of a message, its type.
         section: Where the specification describes it.
         fields: Its keys but `type`; others may be there (main, "Error Handling").
-        together: What else must be true of it, by aspect.
+        together: What else must be true of it when its keys are right, by aspect.
         extension: The extension without which the message must not be sent.
         flag: The key that, being true, makes it another step of the conversation.
     """
@@ -67,32 +67,34 @@ class Form:
     flag: str | None = None
 
 
-def broken_rule(form: Form, content: Mapping[str, Any], offer: Offer) -> Finding | None:
-    """Return the first rule of `form` that `content` breaks, with how; or None."""
+def broken_rules(form: Form, content: Mapping[str, Any], offer: Offer) -> Iterator[Finding]:
+    """Yield the rules of `form` that `content` breaks, with how."""
+    is_right = True
     for part in form.fields:
-        finding = _fault_of_field(part, content, offer)
-        if finding is not None:
-            aspect, fault = finding
-            return f"{form.name}/{part.name}/{aspect}", f"{part.name!r} {fault}"
+        for aspect, fault in _faults_of_field(part, content, offer):
+            is_right = False
+            yield f"{form.name}/{part.name}/{aspect}", f"{part.name!r} {fault}"
+    if not is_right:
+        return
     for aspect, complaint in form.together.items():
         problem = complaint(content)
         if problem is not None:
-            return f"{form.name}/{aspect}", problem
-    return None
+            yield f"{form.name}/{aspect}", problem
 
 
-def _fault_of_field(part: Field, content: Mapping[str, Any], offer: Offer) -> Finding | None:
+def _faults_of_field(part: Field, content: Mapping[str, Any], offer: Offer) -> Iterator[Finding]:
     if part.name not in content:
-        return ("missing", "is missing") if part.is_required else None
+        if part.is_required:
+            yield "missing", "is missing"
+        return
     value = content[part.name]
-    finding = part.check.find(value)
-    if finding is not None or not value:
-        return finding
+    yield from part.check.faults(value)
+    if not value:
+        return
     if part.since is not None and offer.version < part.since:
-        return "version", f"is new in version {_dotted(part.since)}: {_understands(offer)}"
+        yield "version", f"is new in version {_dotted(part.since)}: {_understands(offer)}"
     if part.extension is not None and part.extension not in offer.extensions:
-        return "extension", f"needs the extension {part.extension!r}, which the scope lacks"
-    return None
+        yield "extension", f"needs the extension {part.extension!r}, which the scope lacks"
 
 
 def _dotted(version: tuple[int, ...]) -> str:

@@ -7,7 +7,8 @@ the version of HTTP (which the section that leaves it out speaks of), what `path
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from asgi_server._validation import sections
@@ -29,7 +30,7 @@ from asgi_server._validation.checks import (
     shown,
 )
 from asgi_server._validation.conversation import Conversation, Protocol
-from asgi_server._validation.forms import Field, Form, Offer, broken_rule
+from asgi_server._validation.forms import Field, Form, Offer, broken_rules
 from asgi_server._validation.http import HTTP
 from asgi_server._validation.lifespan import LIFESPAN
 from asgi_server._validation.violations import violation
@@ -189,8 +190,12 @@ TLS = Form(
 )
 
 
-def raise_unless_scope(scope: Any) -> None:
-    """Raise unless `scope` is what its type says; a type that is not known may be anything.
+def raise_unless_scope(scope: Any, ignored: Collection[str]) -> None:
+    """Raise unless `scope` is what its type says; one of a type that is not known may be anything.
+
+    Args:
+        scope: Anything.
+        ignored: The rules that may be broken.
 
     Raises:
         ProtocolViolationError: The server broke a rule.
@@ -205,30 +210,39 @@ def raise_unless_scope(scope: Any) -> None:
     if not isinstance(kind, str):
         finding = f"called with {shown(scope)}: 'type' must be there, a Unicode string"
         raise violation("scope/type", "server", sections.APPLICATIONS, finding)
-    if kind not in SCOPES:
-        return
-    _raise_if_broken(SCOPES[kind], scope)
-    extensions = scope.get("extensions") or {}
-    if "tls" in extensions:
-        _raise_if_broken(TLS, extensions["tls"])
+    if kind in SCOPES:
+        _raise_if_broken(SCOPES[kind], scope, ignored)
+        if "tls" in _extensions(scope):
+            _raise_if_broken(TLS, scope["extensions"]["tls"], ignored)
 
 
-def _raise_if_broken(form: Form, content: Mapping[str, Any]) -> None:
-    broken = broken_rule(form, content, Offer(_OLDEST_VERSION, frozenset()))
-    if broken is not None:
-        rule, fault = broken
-        raise violation(rule, "server", form.section, f"made {form.name!r}, in which {fault}")
+def _raise_if_broken(form: Form, content: Any, ignored: Collection[str]) -> None:
+    for rule, fault in broken_rules(form, content, Offer(_OLDEST_VERSION, frozenset())):
+        if rule not in ignored:
+            raise violation(rule, "server", form.section, f"made {form.name!r}, in which {fault}")
+
+
+def _extensions(scope: Mapping[str, Any]) -> frozenset[str]:
+    # With the rules ignored that would have held that, it may be no such dict.
+    extensions = scope.get("extensions")
+    return frozenset(extensions) if isinstance(extensions, dict) else frozenset()
 
 
 def _spec_version(scope: Mapping[str, Any]) -> tuple[int, ...]:
-    version = scope["asgi"].get("spec_version")
-    return _OLDEST_VERSION if version is None else tuple(map(int, version.split(".")))
+    asgi = scope.get("asgi")
+    version = asgi.get("spec_version") if isinstance(asgi, dict) else None
+    if not isinstance(version, str) or not re.fullmatch(_VERSION, version):
+        return _OLDEST_VERSION
+    return tuple(map(int, version.split(".")))
 
 
-def conversation_of(scope: Mapping[str, Any]) -> Conversation:
+def conversation_of(scope: Mapping[str, Any], ignored: Collection[str]) -> Conversation:
     """Return the conversation, at its start, of a scope in which there is nothing wrong."""
     protocol = PROTOCOLS.get(scope["type"])
-    if protocol is None:
-        return Conversation(None, Offer(_OLDEST_VERSION, frozenset()), takes_unknown=True)
-    offer = Offer(_spec_version(scope), frozenset(scope.get("extensions") or {}))
-    return Conversation(protocol, offer, takes_unknown=not offer.extensions <= PUBLISHED_EXTENSIONS)
+    extensions = _extensions(scope)
+    return Conversation(
+        protocol,
+        Offer(_spec_version(scope), extensions),
+        takes_unknown=not extensions <= PUBLISHED_EXTENSIONS,
+        ignored=ignored,
+    )
