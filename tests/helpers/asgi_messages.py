@@ -137,6 +137,7 @@ def play(
     application: Callable[..., Any] | None = None,
     receive: Any = None,
     send: Any = None,
+    ignore: Iterable[str] = (),
 ) -> list[Any]:
     """Have the two sides say `messages`, whose types tell them apart; return what was sent on.
 
@@ -152,6 +153,6 @@ def play(
     async def take(message: Any) -> None:
         taken.append(message)
 
-    validated = validator(application or player(messages))
+    validated = validator(application or player(messages), ignore=ignore)
     asyncio.run(validated(scope, receive or next_from_server, send or take))
     return taken

@@ -121,6 +121,7 @@ WRONG_VALUES = [
     for key, aspects in keys.items()
     for aspect, value in aspects.items()
 ]
+OF_SCOPES = {"http.scope", "websocket.scope", "lifespan.scope", "tls"}
 RIGHT_MESSAGES = {
     message["type"]: message for message in asgi.MESSAGES if "more_body" not in message
 }
@@ -137,22 +138,21 @@ def found(*arguments: Any, **keywords: Any) -> ProtocolViolationError:
     return caught.value
 
 
+def broken(form: str, key: str, value: Any) -> tuple[Any, list[Any]]:
+    """A scope and the messages, of which one has a key that is wrong."""
+    if form == "tls":
+        return scope("http", extensions={"tls": changed(asgi.TLS, key, value)}), []
+    if form.endswith(".scope"):
+        return changed(scope(form.removesuffix(".scope")), key, value), []
+    return scope(form.partition(".")[0]), [changed(RIGHT_MESSAGES[form], key, value)]
+
+
 @pytest.mark.parametrize(("form", "key", "value"), WRONG_VALUES)
 def test_wrong_value_is_found(form: str, key: str, value: Any, request: Any) -> None:
-    rule = request.node.callspec.id
-    if form == "tls":
-        tls = changed(asgi.TLS, key, value)
-        error = found(scope("http", extensions={"tls": tls}), [])
-        assert (error.rule, error.at_fault) == (rule, "server")
-    elif form.endswith(".scope"):
-        kind = form.removesuffix(".scope")
-        error = found(changed(scope(kind), key, value), [])
-        assert (error.rule, error.at_fault) == (rule, "server")
-    else:
-        message = changed(RIGHT_MESSAGES[form], key, value)
-        error = found(scope(form.partition(".")[0]), [message])
-        party = "server" if form in asgi.OF_SERVER else "application"
-        assert (error.rule, error.at_fault) == (rule, party)
+    error = found(*broken(form, key, value))
+    is_of_server = form in asgi.OF_SERVER or form in OF_SCOPES
+    assert error.rule == request.node.callspec.id
+    assert error.at_fault == ("server" if is_of_server else "application")
 
 
 # What a key needs of others, of the server's version or of its extensions
@@ -491,6 +491,48 @@ def test_what_no_protocol_allows_is_found(rule: str, party: str, arguments: dict
     assert (error.rule, error.at_fault) == (rule, party)
 
 
+# Ignoring a rule, which must not upset the others
+
+
+def outcome(rule: str, *arguments: Any, **keywords: Any) -> None:
+    """Play with the rule ignored: another may be found, and nothing else may go wrong."""
+    found = None
+    try:
+        play(*arguments, ignore=[rule], **keywords)
+    except ProtocolViolationError as error:
+        found = error.rule
+    assert found != rule
+
+
+@pytest.mark.parametrize(("form", "key", "value"), WRONG_VALUES)
+def test_wrong_value_that_is_ignored_is_let_through(
+    form: str, key: str, value: Any, request: Any
+) -> None:
+    scope_, messages = broken(form, key, value)
+    outcome(request.node.callspec.id, scope_, messages)
+
+
+@pytest.mark.parametrize(
+    ("rule", "scope", "messages"),
+    [pytest.param(case[0], *case[2:], id=case[0]) for case in RELATIONS]
+    + [pytest.param(rule, scope(kind), m, id=rule) for rule, kind, m in RETURNS],
+)
+def test_other_rule_that_is_ignored_is_let_through(
+    rule: str, scope: Any, messages: list[Any]
+) -> None:
+    outcome(rule, scope, messages)
+
+
+@pytest.mark.parametrize(
+    ("rule", "arguments"),
+    [pytest.param(rule, case, id=rule) for rule, _, case in GENERAL if rule in RULES],
+)
+def test_rule_of_every_protocol_that_is_ignored_is_let_through(
+    rule: str, arguments: dict[str, Any]
+) -> None:
+    outcome(rule, **arguments)
+
+
 # In tests of their own, in test_validation.py
 BASIC = {case[0] for case in GENERAL} - RULES
 ELSEWHERE = {"http.scope/state/shared", "websocket.scope/state/shared", "send/ended"}
@@ -504,10 +546,10 @@ def test_every_rule_is_broken_by_a_test() -> None:
         for message in ALL[kind]
         if message not in allowed
     }
-    broken = (
+    rules = (
         {case.id for case in WRONG_VALUES}
         | {case[0] for case in RELATIONS}
         | {case[0] for case in RETURNS}
         | of_order
     )
-    assert broken | {case[0] for case in GENERAL} | ELSEWHERE == RULES | BASIC
+    assert rules | {case[0] for case in GENERAL} | ELSEWHERE == RULES | BASIC

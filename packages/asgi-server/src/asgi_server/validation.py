@@ -21,9 +21,8 @@ from asgi_server._validation.calls import (
     raise_unless_awaitable,
     raise_unless_callable,
 )
-from asgi_server._validation.forms import settled
 from asgi_server._validation.rules import RULES
-from asgi_server._validation.scopes import conversation_of, raise_unless_scope
+from asgi_server._validation.scopes import checked_scope, conversation_of
 from asgi_server._validation.violations import ProtocolViolationError
 from asgi_server.compatibility import guarantee_single_callable
 
@@ -87,9 +86,8 @@ class _ValidatedApplication:
         self._states: list[Any] = []
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        scope = settled(scope)
         try:
-            raise_unless_scope(scope, self._ignored)
+            scope = checked_scope(scope, self._ignored)
             raise_unless_callable(receive, "receive")
             raise_unless_callable(send, "send")
             raise_if_shared(scope, self._states, self._ignored)
@@ -174,5 +172,5 @@ class _Call:
 
 
 def _log(error: ProtocolViolationError) -> None:
-    # Without the traceback: that is with the error, which is raised.
-    logger.error("%s", error)
+    # Only its words: whoever keeps the record would keep all that the traceback refers to.
+    logger.error("%s", str(error))

@@ -45,10 +45,12 @@ class Check:
         complaints: What finds fault with each aspect. Those after "type" are asked only when
             that is right.
         accepts_none: None is fine as well.
+        uses_up: It reads an iterator to its end.
     """
 
     complaints: dict[str, Complaint]
     accepts_none: bool = False
+    uses_up: bool = False
 
     def faults(self, value: Any) -> Iterator[Finding]:
         """Yield the faults of `value`; no more than its type where that is wrong."""
@@ -72,13 +74,13 @@ def refined(check: Check, **complaints: Complaint) -> Check:
     return replace(check, complaints={**check.complaints, **complaints})
 
 
-def must_be(words: str, holds: Callable[[Any], bool]) -> Check:
+def must_be(words: str, holds: Callable[[Any], bool], *, uses_up: bool = False) -> Check:
     """Return a check with the one aspect "type"; `words` complete the sentence."""
 
     def complaint(value: Any) -> str | None:
         return None if holds(value) else f"must be {words}, not {shown(value)}"
 
-    return Check({"type": complaint})
+    return Check({"type": complaint}, uses_up=uses_up)
 
 
 def shown(value: Any) -> str:
@@ -118,9 +120,13 @@ TEXT = must_be("a Unicode string", lambda value: isinstance(value, str))
 BYTE_STRING = must_be("a byte string", lambda value: isinstance(value, bytes))
 BOOLEAN = must_be("True or False", lambda value: isinstance(value, bool))
 INTEGER = must_be("an int", is_integer)
-TEXTS = must_be("an iterable of Unicode strings", lambda value: _is_iterable_of(str, value))
-BYTE_STRINGS = must_be("an iterable of byte strings", lambda value: _is_iterable_of(bytes, value))
-HEADERS = must_be("an iterable of [name, value] pairs of byte strings", _are_headers)
+TEXTS = must_be(
+    "an iterable of Unicode strings", lambda value: _is_iterable_of(str, value), uses_up=True
+)
+BYTE_STRINGS = must_be(
+    "an iterable of byte strings", lambda value: _is_iterable_of(bytes, value), uses_up=True
+)
+HEADERS = must_be("an iterable of [name, value] pairs of byte strings", _are_headers, uses_up=True)
 NAMESPACE = must_be("a dict with Unicode strings as keys", _is_namespace)
 
 
@@ -133,7 +139,7 @@ def pair_of(words: str, first: type, second: Callable[[Any], bool]) -> Check:
         head, tail = value
         return isinstance(head, first) and second(tail)
 
-    return must_be(f"a two-item iterable of {words}", holds)
+    return must_be(f"a two-item iterable of {words}", holds, uses_up=True)
 
 
 def pseudo_header(headers: Iterable[tuple[bytes, bytes]]) -> str | None:

@@ -121,12 +121,13 @@ class Conversation:
         Raises:
             ProtocolViolationError: The server broke a rule; nothing has changed.
         """
-        message = settled(message)
         _raise_unless_event(message, "receive", "server")
-        if self._protocol is not None:
-            self._check(message, "receive", "server", self._protocol.received, self._protocol.sent)
-            if message["type"] == self._protocol.farewell:
-                self.end()
+        if self._protocol is None:
+            return message
+        known, others = self._protocol.received, self._protocol.sent
+        message = self._checked(message, "receive", "server", known, others)
+        if message["type"] == self._protocol.farewell:
+            self.end()
         return message
 
     def sent(self, message: Any) -> Any:
@@ -135,12 +136,11 @@ class Conversation:
         Raises:
             ProtocolViolationError: The application broke a rule; nothing has changed.
         """
-        message = settled(message)
         _raise_unless_event(message, "send", "application")
-        if self._protocol is not None:
-            known, others = self._protocol.sent, self._protocol.received
-            self._check(message, "send", "application", known, others)
-        return message
+        if self._protocol is None:
+            return message
+        known, others = self._protocol.sent, self._protocol.received
+        return self._checked(message, "send", "application", known, others)
 
     def end(self) -> None:
         """Note that the connection is lost: the application may return at any time."""
@@ -165,17 +165,18 @@ class Conversation:
         if rule not in self._ignored:
             raise violation(rule, party, section, finding)
 
-    def _check(
+    def _checked(
         self,
-        message: Mapping[str, Any],
+        message: dict[str, Any],
         direction: str,
         party: Party,
         known: Mapping[str, Form],
         others: Mapping[str, Form],
-    ) -> None:
+    ) -> dict[str, Any]:
         kind = message["type"]
         form = known.get(kind)
         if form is not None:
+            message = settled(form, message)
             self._check_content(message, form, party)
             self._take(step_of(form, message), form, party)
         elif kind in others:
@@ -184,6 +185,7 @@ class Conversation:
         elif not self._may_be_unknown(kind, direction):
             finding = f"sent {kind!r}, which neither the protocol nor an extension in the scope has"
             self._object(f"{direction}/unknown", party, sections.ERROR_HANDLING, finding)
+        return message
 
     def _may_be_unknown(self, kind: str, direction: str) -> bool:
         if self._protocol is None or self._takes_unknown:

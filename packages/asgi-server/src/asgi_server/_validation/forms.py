@@ -125,14 +125,16 @@ def step_of(form: Form, message: Mapping[str, Any]) -> str:
     return form.name
 
 
-def settled(content: Any) -> Any:
-    """Return `content` with a list for each iterator in it, or itself if it has none.
+def settled(form: Form, content: dict[str, Any]) -> dict[str, Any]:
+    """Return `content` with lists in place of iterators that checks would use up.
 
-    Headers may be any iterable; to check an iterator is to use it up.
+    Without such iterators, that is `content` itself.
     """
-    if not isinstance(content, dict):
-        return content
-    changed = {key: _settled_value(value) for key, value in content.items() if _has_iterator(value)}
+    changed = {
+        part.name: _without_iterators(content[part.name])
+        for part in form.fields
+        if part.check.uses_up and _has_iterator(content.get(part.name))
+    }
     return {**content, **changed} if changed else content
 
 
@@ -142,5 +144,5 @@ def _has_iterator(value: Any) -> bool:
     return isinstance(value, Iterator)
 
 
-def _settled_value(value: Any) -> Any:
+def _without_iterators(value: Any) -> Any:
     return [list(item) if isinstance(item, Iterator) else item for item in value]

@@ -30,7 +30,7 @@ from asgi_server._validation.checks import (
     shown,
 )
 from asgi_server._validation.conversation import Conversation, Protocol
-from asgi_server._validation.forms import Field, Form, Offer, broken_rules
+from asgi_server._validation.forms import Field, Form, Offer, broken_rules, settled
 from asgi_server._validation.http import HTTP
 from asgi_server._validation.lifespan import LIFESPAN
 from asgi_server._validation.violations import violation
@@ -41,8 +41,8 @@ __all__ = [
     "PUBLISHED_EXTENSIONS",
     "SCOPES",
     "TLS",
+    "checked_scope",
     "conversation_of",
-    "raise_unless_scope",
 ]
 
 PROTOCOLS: Mapping[str, Protocol] = {
@@ -190,8 +190,8 @@ TLS = Form(
 )
 
 
-def raise_unless_scope(scope: Any, ignored: Collection[str]) -> None:
-    """Raise unless `scope` is what its type says; one of a type that is not known may be anything.
+def checked_scope(scope: object, ignored: Collection[str]) -> dict[str, Any]:
+    """Return `scope`, or an equal one to pass on; of a type that is not known, it may be anything.
 
     Args:
         scope: Anything.
@@ -210,22 +210,30 @@ def raise_unless_scope(scope: Any, ignored: Collection[str]) -> None:
     if not isinstance(kind, str):
         finding = f"called with {shown(scope)}: 'type' must be there, a Unicode string"
         raise violation("scope/type", "server", sections.APPLICATIONS, finding)
-    if kind in SCOPES:
-        _raise_if_broken(SCOPES[kind], scope, ignored)
-        if "tls" in _extensions(scope):
-            _raise_if_broken(TLS, scope["extensions"]["tls"], ignored)
+    if kind not in SCOPES:
+        return scope
+    scope = _checked(SCOPES[kind], scope, ignored)
+    if not isinstance(_extensions(scope).get("tls"), dict):
+        return scope
+    given = scope["extensions"]["tls"]
+    tls = _checked(TLS, given, ignored)
+    if tls is given:
+        return scope
+    return {**scope, "extensions": {**scope["extensions"], "tls": tls}}
 
 
-def _raise_if_broken(form: Form, content: Any, ignored: Collection[str]) -> None:
+def _checked(form: Form, content: dict[str, Any], ignored: Collection[str]) -> dict[str, Any]:
+    content = settled(form, content)
     for rule, fault in broken_rules(form, content, Offer(_OLDEST_VERSION, frozenset())):
         if rule not in ignored:
             raise violation(rule, "server", form.section, f"made {form.name!r}, in which {fault}")
+    return content
 
 
-def _extensions(scope: Mapping[str, Any]) -> frozenset[str]:
+def _extensions(scope: Mapping[str, Any]) -> dict[str, Any]:
     # With the rules ignored that would have held that, it may be no such dict.
     extensions = scope.get("extensions")
-    return frozenset(extensions) if isinstance(extensions, dict) else frozenset()
+    return extensions if isinstance(extensions, dict) else {}
 
 
 def _spec_version(scope: Mapping[str, Any]) -> tuple[int, ...]:
@@ -239,7 +247,7 @@ def _spec_version(scope: Mapping[str, Any]) -> tuple[int, ...]:
 def conversation_of(scope: Mapping[str, Any], ignored: Collection[str]) -> Conversation:
     """Return the conversation, at its start, of a scope in which there is nothing wrong."""
     protocol = PROTOCOLS.get(scope["type"])
-    extensions = _extensions(scope)
+    extensions = frozenset(_extensions(scope))
     return Conversation(
         protocol,
         Offer(_spec_version(scope), extensions),
