@@ -2,20 +2,35 @@
 
 A key that the specification calls optional is `NotRequired`, so that the shortest valid message
 type-checks; one that it gives the default None may also be None. A key that may only be sent
-when the server offers an extension is marked so. Nothing here checks anything at run time.
+when the server offers an extension is marked so. Nothing here checks anything at run time; that
+is what `asgi_server.validation` does.
+
+`ASGISendEvent` has every message, as servers and middlewares need it. An application that wants
+to be held to what its server offers takes a `SendCallable` of the messages of its protocol, and
+asks `asgi_server.extensions.allows()`, which adds those of an extension.
 
 Sources, cited below by section:
 - https://asgi.readthedocs.io/en/latest/specs/main.html ("main")
 - https://asgi.readthedocs.io/en/latest/specs/www.html ("www"), version 2.5
 - https://asgi.readthedocs.io/en/latest/specs/lifespan.html ("lifespan"), version 2.0
 - https://asgi.readthedocs.io/en/latest/extensions.html ("extensions")
+- https://asgi.readthedocs.io/en/latest/specs/tls.html ("tls"), version 0.2
 """
 
 # Without `from __future__ import annotations`: it would hide NotRequired from TypedDict, and
 # `__required_keys__` would name every key.
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Literal, NotRequired, Protocol, TypeAlias, TypedDict
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Literal,
+    NotRequired,
+    Protocol,
+    TypeAlias,
+    TypedDict,
+    TypeVar,
+)
 
 __all__ = [
     "ASGI2Application",
@@ -28,14 +43,20 @@ __all__ = [
     "ASGISendEvent",
     "ASGIVersions",
     "HTTPDisconnectEvent",
+    "HTTPMessageToApplication",
+    "HTTPMessageToServer",
     "HTTPRequestEvent",
     "HTTPResponseBodyEvent",
     "HTTPResponseDebugEvent",
+    "HTTPResponseEarlyHintEvent",
     "HTTPResponsePathsendEvent",
     "HTTPResponseStartEvent",
     "HTTPResponseTrailersEvent",
+    "HTTPResponseZeroCopySendEvent",
     "HTTPScope",
     "HTTPServerPushEvent",
+    "LifespanMessageToApplication",
+    "LifespanMessageToServer",
     "LifespanScope",
     "LifespanShutdownCompleteEvent",
     "LifespanShutdownEvent",
@@ -43,17 +64,28 @@ __all__ = [
     "LifespanStartupCompleteEvent",
     "LifespanStartupEvent",
     "LifespanStartupFailedEvent",
+    "ReceiveCallable",
     "Scope",
+    "SendCallable",
+    "SupportsFileno",
+    "TLSExtension",
     "WWWScope",
     "WebSocketAcceptEvent",
     "WebSocketCloseEvent",
     "WebSocketConnectEvent",
+    "WebSocketDenialEvent",
     "WebSocketDisconnectEvent",
+    "WebSocketMessageToApplication",
+    "WebSocketMessageToServer",
+    "WebSocketReceiveBytesEvent",
     "WebSocketReceiveEvent",
+    "WebSocketReceiveTextEvent",
     "WebSocketResponseBodyEvent",
     "WebSocketResponseStartEvent",
     "WebSocketScope",
+    "WebSocketSendBytesEvent",
     "WebSocketSendEvent",
+    "WebSocketSendTextEvent",
 ]
 
 # Scopes
@@ -67,6 +99,17 @@ class ASGIVersions(TypedDict):
 
     version: Literal["2.0", "3.0"]
     spec_version: NotRequired[str]
+
+
+class TLSExtension(TypedDict):
+    """The TLS connection: the value of the extension `tls`. (tls, "TLS Connection Scope")"""
+
+    server_cert: str | None
+    client_cert_chain: NotRequired[Iterable[str]]
+    client_cert_name: NotRequired[str | None]
+    client_cert_error: NotRequired[str | None]
+    tls_version: int | None
+    cipher_suite: int | None
 
 
 class HTTPScope(TypedDict):
@@ -163,6 +206,33 @@ class HTTPResponseBodyEvent(TypedDict):
     more_body: NotRequired[bool]
 
 
+class SupportsFileno(Protocol):
+    """A file that has a descriptor of the operating system."""
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+
+
+class HTTPResponseZeroCopySendEvent(TypedDict):
+    """A file, or part of it, as the body or the next part of it. (extensions, "Zero Copy Send")
+
+    Under the extension `http.response.zerocopysend`.
+    """
+
+    type: Literal["http.response.zerocopysend"]
+    file: SupportsFileno | int
+    offset: NotRequired[int]
+    count: NotRequired[int]
+    more_body: NotRequired[bool]
+
+
+class HTTPResponseEarlyHintEvent(TypedDict):
+    """What the client may load already. (extensions, "Early Hints": `http.response.early_hint`)"""
+
+    type: Literal["http.response.early_hint"]
+    links: Iterable[bytes]
+
+
 class HTTPResponsePathsendEvent(TypedDict):
     """A file to send as the body. (extensions, "Path Send": `http.response.pathsend`)"""
 
@@ -203,20 +273,58 @@ class WebSocketAcceptEvent(TypedDict):
     headers: NotRequired[Iterable[tuple[bytes, bytes]]]
 
 
-class WebSocketReceiveEvent(TypedDict):
-    """A data message from the client. Exactly one of the two is not None. (www, "Receive")"""
+class WebSocketReceiveTextEvent(TypedDict):
+    """A text message from the client. (www, "Receive")"""
 
     type: Literal["websocket.receive"]
-    bytes: NotRequired[bytes | None]
-    text: NotRequired[str | None]
+    text: str
+    bytes: NotRequired[None]
 
 
-class WebSocketSendEvent(TypedDict):
-    """A data message to the client. Exactly one of the two is not None. (www, "Send")"""
+class WebSocketReceiveBytesEvent(TypedDict):
+    """A binary message from the client. (www, "Receive")"""
+
+    type: Literal["websocket.receive"]
+    bytes: bytes
+    text: NotRequired[None]
+
+
+class WebSocketSendTextEvent(TypedDict):
+    """A text message to the client. (www, "Send")"""
 
     type: Literal["websocket.send"]
-    bytes: NotRequired[bytes | None]
-    text: NotRequired[str | None]
+    text: str
+    bytes: NotRequired[None]
+
+
+class WebSocketSendBytesEvent(TypedDict):
+    """A binary message to the client. (www, "Send")"""
+
+    type: Literal["websocket.send"]
+    bytes: bytes
+    text: NotRequired[None]
+
+
+if TYPE_CHECKING:
+    # Exactly one of the two keys is not None, which one TypedDict cannot say.
+    WebSocketReceiveEvent: TypeAlias = WebSocketReceiveTextEvent | WebSocketReceiveBytesEvent
+    WebSocketSendEvent: TypeAlias = WebSocketSendTextEvent | WebSocketSendBytesEvent
+else:
+    # At run time a class, as it is in asgiref, which some programs call to make a message.
+
+    class WebSocketReceiveEvent(TypedDict):
+        """A message from the client. Exactly one of the two is not None. (www, "Receive")"""
+
+        type: Literal["websocket.receive"]
+        bytes: NotRequired[bytes | None]
+        text: NotRequired[str | None]
+
+    class WebSocketSendEvent(TypedDict):
+        """A message to the client. Exactly one of the two is not None. (www, "Send")"""
+
+        type: Literal["websocket.send"]
+        bytes: NotRequired[bytes | None]
+        text: NotRequired[str | None]
 
 
 class WebSocketDisconnectEvent(TypedDict):
@@ -298,40 +406,67 @@ class LifespanShutdownFailedEvent(TypedDict):
     message: NotRequired[str]
 
 
-# What goes which way. The disconnect events only go to the application.
+# What goes which way, by protocol. Messages to the server are those without an extension.
 
-ASGIReceiveEvent: TypeAlias = (
-    HTTPRequestEvent
-    | HTTPDisconnectEvent
-    | WebSocketConnectEvent
-    | WebSocketReceiveEvent
-    | WebSocketDisconnectEvent
-    | LifespanStartupEvent
-    | LifespanShutdownEvent
+HTTPMessageToApplication: TypeAlias = HTTPRequestEvent | HTTPDisconnectEvent
+HTTPMessageToServer: TypeAlias = HTTPResponseStartEvent | HTTPResponseBodyEvent
+
+WebSocketMessageToApplication: TypeAlias = (
+    WebSocketConnectEvent | WebSocketReceiveEvent | WebSocketDisconnectEvent
 )
+WebSocketMessageToServer: TypeAlias = (
+    WebSocketAcceptEvent | WebSocketSendEvent | WebSocketCloseEvent
+)
+WebSocketDenialEvent: TypeAlias = WebSocketResponseStartEvent | WebSocketResponseBodyEvent
 
-ASGISendEvent: TypeAlias = (
-    HTTPResponseStartEvent
-    | HTTPResponseBodyEvent
-    | HTTPResponsePathsendEvent
-    | HTTPResponseTrailersEvent
-    | HTTPResponseDebugEvent
-    | HTTPServerPushEvent
-    | WebSocketAcceptEvent
-    | WebSocketSendEvent
-    | WebSocketCloseEvent
-    | WebSocketResponseStartEvent
-    | WebSocketResponseBodyEvent
-    | LifespanStartupCompleteEvent
+LifespanMessageToApplication: TypeAlias = LifespanStartupEvent | LifespanShutdownEvent
+LifespanMessageToServer: TypeAlias = (
+    LifespanStartupCompleteEvent
     | LifespanStartupFailedEvent
     | LifespanShutdownCompleteEvent
     | LifespanShutdownFailedEvent
+)
+
+# All of them, the extensions' included
+
+ASGIReceiveEvent: TypeAlias = (
+    HTTPMessageToApplication | WebSocketMessageToApplication | LifespanMessageToApplication
+)
+
+ASGISendEvent: TypeAlias = (
+    HTTPMessageToServer
+    | HTTPResponseZeroCopySendEvent
+    | HTTPResponsePathsendEvent
+    | HTTPResponseEarlyHintEvent
+    | HTTPResponseTrailersEvent
+    | HTTPResponseDebugEvent
+    | HTTPServerPushEvent
+    | WebSocketMessageToServer
+    | WebSocketDenialEvent
+    | LifespanMessageToServer
 )
 
 # Callables (main, "Applications" and "Legacy Applications")
 
 ASGIReceiveCallable: TypeAlias = Callable[[], Awaitable[ASGIReceiveEvent]]
 ASGISendCallable: TypeAlias = Callable[[ASGISendEvent], Awaitable[None]]
+
+_Received_co = TypeVar("_Received_co", covariant=True)
+_Sent_contra = TypeVar("_Sent_contra", contravariant=True)
+
+
+class ReceiveCallable(Protocol[_Received_co]):
+    """`receive` of one protocol: returns its next message. (main, "Applications")"""
+
+    def __call__(self) -> Awaitable[_Received_co]:
+        """Wait for the next message."""
+
+
+class SendCallable(Protocol[_Sent_contra]):
+    """`send` of one protocol: takes its messages. (main, "Applications")"""
+
+    def __call__(self, message: _Sent_contra, /) -> Awaitable[None]:
+        """Send a message."""
 
 
 class ASGI2Protocol(Protocol):

@@ -28,7 +28,7 @@ from asgi_server.compatibility import guarantee_single_callable
 
 __all__ = ["RULES", "ProtocolViolationError", "validator"]
 
-logger = logging.getLogger("asgi_server.validation")
+_logger: logging.Logger = logging.getLogger("asgi_server.validation")
 
 
 def validator(
@@ -173,4 +173,4 @@ class _Call:
 
 def _log(error: ProtocolViolationError) -> None:
     # Only its words: whoever keeps the record would keep all that the traceback refers to.
-    logger.error("%s", str(error))
+    _logger.error("%s", str(error))
