@@ -172,31 +172,81 @@ def test_old_server_may_be_sent_the_empty_values_of_newer_keys() -> None:
     play(scope("websocket", asgi={}, server=None), [asgi.CONNECT, accept, close])
 
 
+def test_server_may_be_sent_the_keys_of_its_version() -> None:
+    for version, accept, close in [
+        ("2.1", {**asgi.ACCEPT, "headers": [(b"x-y", b"z")]}, asgi.CLOSE),
+        ("2.3", asgi.ACCEPT, {**asgi.CLOSE, "reason": "bye"}),
+    ]:
+        versions = {"version": "3.0", "spec_version": version}
+        play(scope("websocket", asgi=versions, server=None), [asgi.CONNECT, accept, close])
+
+
+def test_server_of_version_2_2_may_have_a_socket_without_a_port() -> None:
+    versions = {"version": "3.0", "spec_version": "2.2"}
+    play(scope("websocket", asgi=versions), [asgi.CONNECT, asgi.CLOSE])
+
+
 def test_file_is_one_with_a_descriptor(tmp_path: Any) -> None:
     with (tmp_path / "file").open("w+b") as file:
         play(scope("http"), [asgi.START, {**asgi.ZERO_COPY, "file": file}])
 
 
-def test_iterators_are_passed_on_as_lists() -> None:
-    names = [[b"x-y", b"1"], [b"x-z", b"2"]]
-    start = {**asgi.START, "headers": iter(names)}
-    pairs = {**asgi.PUSH, "headers": [iter(pair) for pair in names]}
-    sent = play(scope("http"), [start, pairs, asgi.END])
-    assert sent[0] == {**asgi.START, "headers": names}
-    assert sent[1] == {**asgi.PUSH, "headers": names}
+PAIRS = [[b"x-y", b"1"], [b"x-z", b"2"]]
 
 
-def test_iterators_of_a_scope_are_passed_on_as_lists() -> None:
-    given = []
+@pytest.mark.parametrize(
+    ("messages", "key", "items"),
+    [
+        ([asgi.START], "headers", PAIRS),
+        ([asgi.START, asgi.PUSH], "headers", PAIRS),
+        ([asgi.START, asgi.HINT], "links", [b"</a>", b"</b>"]),
+        ([asgi.START_WITH_TRAILERS, asgi.END, asgi.TRAILERS], "headers", PAIRS),
+        ([asgi.ACCEPT], "headers", PAIRS),
+        ([asgi.DENIAL], "headers", PAIRS),
+    ],
+)
+def test_iterator_is_passed_on_as_a_list(messages: list[Any], key: str, items: Any) -> None:
+    kind = messages[0]["type"].partition(".")[0]
+    with_iterator = [*messages[:-1], {**messages[-1], key: iter(items)}]
+    sent = play(scope(kind), with_iterator, ignore=RETURNS)
+    assert sent == [*messages[:-1], {**messages[-1], key: items}]
+
+
+RETURNS = [rule for rule in RULES if "/return/" in rule]
+
+
+def test_pairs_that_are_iterators_are_passed_on_as_lists() -> None:
+    start = {**asgi.START, "headers": [iter(pair) for pair in PAIRS]}
+    assert play(scope("http"), [start, asgi.END])[0] == {**asgi.START, "headers": PAIRS}
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "items"),
+    [
+        ("http", "headers", PAIRS),
+        ("http", "client", ["127.0.0.1", 50000]),
+        ("http", "server", ["127.0.0.1", 443]),
+        ("websocket", "headers", PAIRS),
+        ("websocket", "client", ["127.0.0.1", 50000]),
+        ("websocket", "server", ["/run/site.sock", None]),
+        ("websocket", "subprotocols", ["chat", "video"]),
+        ("tls", "client_cert_chain", ["a", "b"]),
+    ],
+)
+def test_iterator_of_a_scope_is_passed_on_as_a_list(kind: str, key: str, items: Any) -> None:
+    passed: list[Any] = []
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
-        given.append(scope)
-        await player([asgi.START, asgi.END])(scope, receive, send)
+        passed.append(scope if kind != "tls" else scope["extensions"]["tls"])
+        raise ConnectionError
 
-    tls = {**asgi.TLS, "client_cert_chain": iter(["a", "b"])}
-    play(scope("http", headers=iter([(b"x-y", b"1")]), extensions={"tls": tls}), [], application)
-    assert given[0]["headers"] == [(b"x-y", b"1")]
-    assert given[0]["extensions"] == {"tls": {**asgi.TLS, "client_cert_chain": ["a", "b"]}}
+    if kind == "tls":
+        given = scope("http", extensions={"tls": {**asgi.TLS, key: iter(items)}})
+    else:
+        given = scope(kind, **{key: iter(items)})
+    with pytest.raises(ConnectionError):
+        play(given, [], application)
+    assert passed[0][key] == items
 
 
 def test_double_callable_is_called() -> None:

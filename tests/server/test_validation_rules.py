@@ -6,16 +6,18 @@ The last test holds that no rule is left out.
 
 from __future__ import annotations
 
+import functools
 import io
 from typing import Any
 
 import pytest
 from helpers import asgi_messages as asgi
-from helpers.asgi_messages import play, player, scope
+from helpers.asgi_messages import player, run_at_once, scope
 
 from asgi_server.validation import RULES, ProtocolViolationError
 
 MISSING = object()
+play = functools.partial(asgi.play, run=run_at_once)
 
 
 class Broken:
@@ -155,6 +157,32 @@ def test_wrong_value_is_found(form: str, key: str, value: Any, request: Any) -> 
     assert error.at_fault == ("server" if is_of_server else "application")
 
 
+# None, which a key that is left out often stands for, is not the same where it is there
+
+MAY_BE_NONE = {
+    "http.scope": "raw_path client server extensions",
+    "websocket.scope": "raw_path query_string client server extensions",
+    "lifespan.scope": "extensions",
+    "tls": "server_cert client_cert_name client_cert_error tls_version cipher_suite",
+    "websocket.accept": "subprotocol",
+    "websocket.receive": "bytes text",
+    "websocket.disconnect": "reason",
+    "websocket.send": "bytes text",
+    "websocket.close": "reason",
+}
+
+
+@pytest.mark.parametrize(("form", "key"), [(form, key) for form in WRONG for key in WRONG[form]])
+def test_none_is_wrong_where_it_is_no_default(form: str, key: str) -> None:
+    rules = set()
+    try:
+        play(*broken(form, key, None))
+    except ProtocolViolationError as error:
+        rules.add(error.rule)
+    may_be_none = key in MAY_BE_NONE.get(form, "").split()
+    assert (f"{form}/{key}/type" in rules) is not may_be_none
+
+
 # What a key needs of others, of the server's version or of its extensions
 
 OLD = {"version": "3.0", "spec_version": "2.0"}
@@ -240,6 +268,14 @@ ALL = {
 A = asgi
 BODIES = [A.PART, A.END, A.PART_BY_ZERO_COPY, A.ZERO_COPY, A.PUSH, A.HINT]
 REQUESTS = [A.REQUEST, A.PART_OF_REQUEST, A.DISCONNECT]
+PARTS = [A.PART, A.PART_BY_ZERO_COPY]
+WHOLE_BODIES = [
+    [A.PATH_SEND],
+    *([*before, end] for before in ([], [A.PUSH], [A.HINT]) for end in (A.END, A.ZERO_COPY)),
+    *([part, end] for part in PARTS for end in (A.END, A.ZERO_COPY)),
+    *([A.PART, again, A.END] for again in (*PARTS, A.PUSH, A.HINT)),
+    *([A.PART_BY_ZERO_COPY, again, A.END] for again in (*PARTS, A.PUSH, A.HINT)),
+]
 DENIALS = [A.PART_OF_DENIAL, A.END_OF_DENIAL]
 STARTS = [A.START, A.START_WITH_TRAILERS]
 # Messages, and what may come after them, of either side.
@@ -252,42 +288,25 @@ MAY_FOLLOW: dict[str, list[tuple[list[Any], list[Any]]]] = {
         ([A.PART_OF_REQUEST, A.REQUEST], [A.DISCONNECT, *STARTS, A.DEBUG]),
         ([A.DISCONNECT], [A.DISCONNECT, *STARTS, A.DEBUG]),
         ([A.REQUEST, A.DISCONNECT], [A.DISCONNECT, *STARTS, A.DEBUG]),
-        ([A.START], [*REQUESTS, *BODIES, A.PATH_SEND]),
-        ([A.START, A.PUSH], [*REQUESTS, *BODIES, A.PATH_SEND]),
-        ([A.START, A.HINT], [*REQUESTS, *BODIES, A.PATH_SEND]),
-        ([A.START, A.PART], [*REQUESTS, *BODIES]),
-        ([A.START, A.PART, A.PUSH], [*REQUESTS, *BODIES]),
-        ([A.START, A.PART, A.HINT], [*REQUESTS, *BODIES]),
-        ([A.START, A.PART, A.PART_BY_ZERO_COPY], [*REQUESTS, *BODIES]),
-        ([A.START, A.PART_BY_ZERO_COPY, A.PART], [*REQUESTS, *BODIES]),
-        ([A.START, A.END], REQUESTS),
-        ([A.START, A.ZERO_COPY], REQUESTS),
-        ([A.START, A.PATH_SEND], REQUESTS),
-        ([A.START, A.PART, A.END], REQUESTS),
-        ([A.START, A.PART, A.ZERO_COPY], REQUESTS),
-        ([A.DEBUG, A.START, A.END], REQUESTS),
-        ([A.START_WITH_TRAILERS], [*REQUESTS, *BODIES, A.PATH_SEND]),
-        ([A.DEBUG, A.START_WITH_TRAILERS, A.PUSH], [*REQUESTS, *BODIES, A.PATH_SEND]),
-        ([A.START_WITH_TRAILERS, A.HINT], [*REQUESTS, *BODIES, A.PATH_SEND]),
-        ([A.START_WITH_TRAILERS, A.PART], [*REQUESTS, *BODIES]),
-        ([A.START_WITH_TRAILERS, A.PART, A.PUSH], [*REQUESTS, *BODIES]),
-        ([A.START_WITH_TRAILERS, A.PART, A.HINT], [*REQUESTS, *BODIES]),
-        ([A.START_WITH_TRAILERS, A.PART, A.PART_BY_ZERO_COPY], [*REQUESTS, *BODIES]),
-        ([A.START_WITH_TRAILERS, A.PART_BY_ZERO_COPY, A.PART], [*REQUESTS, *BODIES]),
         *(
-            (
-                [A.START_WITH_TRAILERS, *body],
-                [*REQUESTS, A.TRAILERS, A.MORE_TRAILERS],
-            )
-            for body in (
-                [A.END],
-                [A.ZERO_COPY],
-                [A.PATH_SEND],
-                [A.PART, A.END],
-                [A.PART, A.ZERO_COPY],
-                [A.END, A.MORE_TRAILERS],
-            )
+            ([*before, start, *between], [*REQUESTS, *BODIES, A.PATH_SEND])
+            for before in ([], [A.DEBUG])
+            for start in STARTS
+            for between in ([], [A.PUSH], [A.HINT])
         ),
+        *(
+            ([start, *between, part, *more], [*REQUESTS, *BODIES])
+            for start in STARTS
+            for between in ([], [A.PUSH], [A.HINT])
+            for part in PARTS
+            for more in ([], [A.PUSH], [A.HINT], *([again] for again in PARTS))
+        ),
+        *(
+            ([start, *body], [*REQUESTS, *trailers])
+            for start, trailers in zip(STARTS, ([], [A.TRAILERS, A.MORE_TRAILERS]), strict=True)
+            for body in WHOLE_BODIES
+        ),
+        ([A.START_WITH_TRAILERS, A.END, A.MORE_TRAILERS], [*REQUESTS, A.TRAILERS, A.MORE_TRAILERS]),
         ([A.START_WITH_TRAILERS, A.END, A.TRAILERS], REQUESTS),
         ([A.START_WITH_TRAILERS, A.END, A.MORE_TRAILERS, A.TRAILERS], REQUESTS),
     ],
