@@ -39,6 +39,11 @@ RECEIVE_EVENTS = {
 # To the server
 SEND_EVENTS = {
     "HTTPResponseStartEvent": ("http.response.start", "status! headers trailers"),
+    "HTTPResponseEarlyHintEvent": ("http.response.early_hint", "links!"),
+    "HTTPResponseZeroCopySendEvent": (
+        "http.response.zerocopysend",
+        "file! offset count more_body",
+    ),
     "HTTPResponseBodyEvent": ("http.response.body", "body more_body"),
     "HTTPResponseTrailersEvent": ("http.response.trailers", "headers! more_trailers"),
     "HTTPResponsePathsendEvent": ("http.response.pathsend", "path!"),
@@ -56,6 +61,12 @@ SEND_EVENTS = {
 }
 
 MESSAGES = SCOPES | RECEIVE_EVENTS | SEND_EVENTS
+
+# Two classes that type checkers see in place of one, which cannot say "exactly one of two keys".
+EITHER = {
+    "WebSocketReceiveEvent": ("WebSocketReceiveTextEvent", "WebSocketReceiveBytesEvent"),
+    "WebSocketSendEvent": ("WebSocketSendTextEvent", "WebSocketSendBytesEvent"),
+}
 
 # Keys whose missing value is None in the specification, or "missing or None".
 MAY_BE_NONE = {
@@ -89,6 +100,18 @@ OTHERS = {
     "ASGI2Application",
     "ASGI3Application",
     "ASGIApplication",
+    "HTTPMessageToApplication",
+    "HTTPMessageToServer",
+    "LifespanMessageToApplication",
+    "LifespanMessageToServer",
+    "ReceiveCallable",
+    "SendCallable",
+    "SupportsFileno",
+    "TLSExtension",
+    "WebSocketDenialEvent",
+    "WebSocketMessageToApplication",
+    "WebSocketMessageToServer",
+    *(name for names in EITHER.values() for name in names),
 }
 
 
@@ -118,6 +141,60 @@ def test_keys_are_required_or_optional_as_in_the_specification(name: str) -> Non
 
     assert named(name).__required_keys__ == required | {"type"}
     assert named(name).__optional_keys__ == optional
+
+
+@pytest.mark.parametrize("name", EITHER)
+def test_message_with_text_or_bytes_has_one_of_them_and_may_have_the_other_as_none(
+    name: str,
+) -> None:
+    for class_name, key, other in zip(
+        EITHER[name], ("text", "bytes"), ("bytes", "text"), strict=True
+    ):
+        hints = get_type_hints(named(class_name))
+        assert named(class_name).__required_keys__ == {"type", key}
+        assert named(class_name).__optional_keys__ == {other}
+        assert hints["type"] == get_type_hints(named(name))["type"]
+        assert (hints[key], hints[other]) == ({"text": str, "bytes": bytes}[key], type(None))
+
+
+@pytest.mark.parametrize("name", EITHER)
+def test_message_with_text_or_bytes_can_be_made_by_a_call_as_in_asgiref(name: str) -> None:
+    made = named(name)(type=MESSAGES[name][0], text="x")
+    assert made == {"type": MESSAGES[name][0], "text": "x"}
+
+
+def test_tls_extension() -> None:
+    tls = asgi_typing.TLSExtension
+    optional = {"client_cert_chain", "client_cert_name", "client_cert_error"}
+
+    assert tls.__required_keys__ == {"server_cert", "tls_version", "cipher_suite"}
+    assert tls.__optional_keys__ == optional
+    assert {key for key, hint in get_type_hints(tls).items() if type(None) in get_args(hint)} == {
+        "server_cert",
+        "tls_version",
+        "cipher_suite",
+        "client_cert_name",
+        "client_cert_error",
+    }
+
+
+def test_messages_of_a_protocol_are_all_that_it_has_without_an_extension() -> None:
+    extensions = {
+        "HTTPResponseZeroCopySendEvent",
+        "HTTPResponseEarlyHintEvent",
+        "HTTPResponsePathsendEvent",
+        "HTTPResponseTrailersEvent",
+        "HTTPResponseDebugEvent",
+        "HTTPServerPushEvent",
+        "WebSocketResponseStartEvent",
+        "WebSocketResponseBodyEvent",
+    }
+    for protocol in ("HTTP", "WebSocket", "Lifespan"):
+        for events, way in [(RECEIVE_EVENTS, "Application"), (SEND_EVENTS, "Server")]:
+            of_protocol = {name for name in events if name.startswith(protocol)}
+            messages = get_args(named(f"{protocol}MessageTo{way}"))
+            assert set(messages) == {named(name) for name in of_protocol - extensions}
+    assert {named(name) for name in extensions} < set(get_args(asgi_typing.ASGISendEvent))
 
 
 def test_versions_of_asgi() -> None:

@@ -72,6 +72,12 @@ def test_scope_without_optional_keys_is_right(kind: str, keys: set[str]) -> None
         play(scope(kind, *optional, asgi={"version": "3.0"}), [], failing(ConnectionError()))
 
 
+def test_tls_extension_without_optional_keys_is_right() -> None:
+    required = ("server_cert", "tls_version", "cipher_suite")
+    tls = {key: asgi.TLS[key] for key in required}
+    play(scope("http", extensions={"tls": tls}), [asgi.START, asgi.END])
+
+
 def failing(error: Exception) -> Any:
     async def application(scope: Any, receive: Any, send: Any) -> None:
         raise error

@@ -287,6 +287,7 @@ MAY_FOLLOW: dict[str, list[tuple[list[Any], list[Any]]]] = {
         ([A.REQUEST], [A.DISCONNECT, *STARTS, A.DEBUG]),
         ([A.PART_OF_REQUEST, A.REQUEST], [A.DISCONNECT, *STARTS, A.DEBUG]),
         ([A.DISCONNECT], [A.DISCONNECT, *STARTS, A.DEBUG]),
+        ([A.DISCONNECT, A.DISCONNECT], [A.DISCONNECT, *STARTS, A.DEBUG]),
         ([A.REQUEST, A.DISCONNECT], [A.DISCONNECT, *STARTS, A.DEBUG]),
         *(
             ([*before, start, *between], [*REQUESTS, *BODIES, A.PATH_SEND])
@@ -314,6 +315,7 @@ MAY_FOLLOW: dict[str, list[tuple[list[Any], list[Any]]]] = {
         ([], [A.CONNECT, A.ACCEPT, A.CLOSE, A.DENIAL]),
         ([A.CONNECT], [A.GONE, A.ACCEPT, A.CLOSE, A.DENIAL]),
         ([A.CONNECT, A.GONE], [A.GONE, A.ACCEPT, A.CLOSE, A.DENIAL]),
+        ([A.CONNECT, A.GONE, A.GONE], [A.GONE, A.ACCEPT, A.CLOSE, A.DENIAL]),
         ([A.CONNECT, A.GONE, A.ACCEPT], [A.GONE, A.SEND, A.CLOSE]),
         ([A.ACCEPT], [A.CONNECT, A.SEND, A.CLOSE]),
         ([A.ACCEPT, A.CONNECT], [A.RECEIVED, A.GONE, A.SEND, A.CLOSE]),

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 import pytest
 import websockets.sync.client
+from helpers import asgi_messages as asgi
+from helpers.asgi_messages import play, scope
 from helpers.asgi_servers import BARE_SERVER_KINDS, ServerKind
 from helpers.frameworks import PARTS, sites
 from helpers.server_threads import PATIENCE
 from helpers.validated_sites import ValidatedSites
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection
+
+from asgi_server.validation import ProtocolViolationError
 
 FRAMEWORKS = ["starlette", "fastapi", "quart", "flask", "django"]
 WITH_WEBSOCKETS = ["starlette", "fastapi", "quart"]
@@ -151,3 +157,19 @@ def test_websocket_refused(served: Served, websocket_site: str, path: str) -> No
     with pytest.raises(InvalidStatus) as refused:
         served.open(f"/{websocket_site}/{path}")
     assert refused.value.response.status_code in (403, 404)
+
+
+@pytest.mark.parametrize(("framework", "rules"), KNOWN_DEVIATIONS.items())
+def test_known_deviation_is_still_there(framework: str, rules: set[str]) -> None:
+    request = scope("http", path=f"/{framework}/plain", scheme="http")
+    requests = iter([asgi.REQUEST])
+
+    async def receive() -> Any:
+        return next(requests, None) or await asyncio.Event().wait()
+
+    site = dict(sites())[framework]
+    messages = play(request, [], site, receive=receive, ignore=rules)
+    for rule in rules:
+        with pytest.raises(ProtocolViolationError) as raised:
+            play(request, messages, ignore=rules - {rule})
+        assert raised.value.rule == rule

@@ -1,7 +1,7 @@
 """asgi-sync, asgi-local, asgi-server and asgi-wsgi in one: the public names of asgiref 3.13.
 
-They and `ApplicationCancelledError`, which the communicator raises, are found here and in the
-submodules `sync`, `local`, `server`, `wsgi`, `testing`, `typing`, `timeout`, `compatibility` and
+They, `ApplicationCancelledError`, which the communicator raises, and all of `asgi_server.typing`
+are found here and in the submodules `sync`, `local`, `server`, `wsgi`, `testing`, `typing`, `timeout`, `compatibility` and
 `current_thread_executor`, and are the very objects of the four packages. What else a package
 offers is found in that package. A submodule is imported when something of it is first used.
 (`asgi_meta.timeout` is the submodule; the class in it has the same name.)
@@ -59,14 +59,20 @@ _OFFERS: dict[str, tuple[str, ...]] = {
         "ASGISendEvent",
         "ASGIVersions",
         "HTTPDisconnectEvent",
+        "HTTPMessageToApplication",
+        "HTTPMessageToServer",
         "HTTPRequestEvent",
         "HTTPResponseBodyEvent",
         "HTTPResponseDebugEvent",
+        "HTTPResponseEarlyHintEvent",
         "HTTPResponsePathsendEvent",
         "HTTPResponseStartEvent",
         "HTTPResponseTrailersEvent",
+        "HTTPResponseZeroCopySendEvent",
         "HTTPScope",
         "HTTPServerPushEvent",
+        "LifespanMessageToApplication",
+        "LifespanMessageToServer",
         "LifespanScope",
         "LifespanShutdownCompleteEvent",
         "LifespanShutdownEvent",
@@ -74,17 +80,28 @@ _OFFERS: dict[str, tuple[str, ...]] = {
         "LifespanStartupCompleteEvent",
         "LifespanStartupEvent",
         "LifespanStartupFailedEvent",
+        "ReceiveCallable",
         "Scope",
+        "SendCallable",
+        "SupportsFileno",
+        "TLSExtension",
         "WWWScope",
         "WebSocketAcceptEvent",
         "WebSocketCloseEvent",
         "WebSocketConnectEvent",
+        "WebSocketDenialEvent",
         "WebSocketDisconnectEvent",
+        "WebSocketMessageToApplication",
+        "WebSocketMessageToServer",
+        "WebSocketReceiveBytesEvent",
         "WebSocketReceiveEvent",
+        "WebSocketReceiveTextEvent",
         "WebSocketResponseBodyEvent",
         "WebSocketResponseStartEvent",
         "WebSocketScope",
+        "WebSocketSendBytesEvent",
         "WebSocketSendEvent",
+        "WebSocketSendTextEvent",
     ),
     "wsgi": (
         "WsgiToAsgi",
