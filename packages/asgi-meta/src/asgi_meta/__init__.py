@@ -1,9 +1,10 @@
 """asgi-sync, asgi-local, asgi-server and asgi-wsgi in one: the public names of asgiref 3.13.
 
 They, `ApplicationCancelledError`, which the communicator raises, and all of `asgi_server.typing`
-are found here and in the submodules `sync`, `local`, `server`, `wsgi`, `testing`, `typing`, `timeout`, `compatibility` and
-`current_thread_executor`, and are the very objects of the four packages. What else a package
-offers is found in that package. A submodule is imported when something of it is first used.
+are found here and in the submodules `sync`, `local`, `server`, `wsgi`, `testing`, `typing`,
+`timeout`, `compatibility` and `current_thread_executor`, and are the very objects of the four
+packages. What else a package offers is found in that package. A submodule is imported when
+something of it is first used.
 (`asgi_meta.timeout` is the submodule; the class in it has the same name.)
 """
 
