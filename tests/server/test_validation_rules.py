@@ -327,6 +327,7 @@ MAY_FOLLOW: dict[str, list[tuple[list[Any], list[Any]]]] = {
         ([A.CLOSE], [A.CONNECT]),
         ([A.CONNECT, A.DENIAL], [A.GONE, *DENIALS]),
         ([A.CONNECT, A.DENIAL, A.PART_OF_DENIAL], [A.GONE, *DENIALS]),
+        ([A.CONNECT, A.DENIAL, *[A.PART_OF_DENIAL] * 2], [A.GONE, *DENIALS]),
         ([A.CONNECT, A.DENIAL, A.END_OF_DENIAL], [A.GONE]),
         ([A.CONNECT, A.DENIAL, A.PART_OF_DENIAL, A.END_OF_DENIAL], [A.GONE]),
     ],
