@@ -208,6 +208,27 @@ async def test_error_of_the_first_call_is_raised_by_the_second_kind_too() -> Non
         await guarantee_single_callable(application)("nowhere", None, None)
 
 
+@pytest.mark.asyncio
+async def test_what_returns_no_callable_is_named_in_the_error() -> None:
+    def application(scope: Any) -> Any:
+        return None
+
+    with pytest.raises(TypeError, match=r"application at .* returned None when called with a scop"):
+        await guarantee_single_callable(application)({}, None, None)
+
+
+@pytest.mark.asyncio
+async def test_what_returns_a_callable_that_is_not_async_is_told_so() -> None:
+    def application(scope: Any) -> Any:
+        return lambda receive, send: "done"
+
+    message = (
+        r"lambda.* returned 'done' when called: .* an async callable that takes \(receive, send"
+    )
+    with pytest.raises(TypeError, match=message):
+        await guarantee_single_callable(application)({}, None, None)
+
+
 def test_marked_callable_is_async() -> None:
     class Marked:
         def __call__(self, *args: Any) -> Any: ...

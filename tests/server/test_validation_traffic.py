@@ -19,7 +19,7 @@ from helpers.validated_sites import ValidatedSites
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection
 
-from asgi_server.validation import ProtocolViolationError
+from asgi_server.validation import ProtocolViolationError, validator
 
 FRAMEWORKS = ["starlette", "fastapi", "quart", "flask", "django"]
 WITH_WEBSOCKETS = ["starlette", "fastapi", "quart"]
@@ -48,6 +48,45 @@ def test_known_deviation_is_still_there(framework: str, rules: set[str]) -> None
         with pytest.raises(ProtocolViolationError) as raised:
             play(request, messages, ignore=rules - {rule})
         assert raised.value.rule == rule
+
+
+# What clients that call an application without a server are known to do.
+CLIENT_DEVIATIONS = {
+    # httpx 0.28: no port where the URL has none, which is new in a version that it does not give.
+    "httpx": {"http.scope/server/version"},
+    # Starlette 1.10: no versions.
+    "starlette": {f"{kind}.scope/asgi/missing" for kind in ("http", "websocket", "lifespan")},
+}
+
+
+def test_transport_of_httpx_has_one_known_deviation() -> None:
+    async def get(site: Any) -> httpx.Response:
+        transport = httpx.ASGITransport(site)
+        async with httpx.AsyncClient(transport=transport, base_url="http://site") as client:
+            return await client.get("/fastapi/plain")
+
+    site = dict(sites())["fastapi"]
+    with pytest.raises(ProtocolViolationError) as raised:
+        asyncio.run(get(validator(site)))
+    assert {raised.value.rule} == CLIENT_DEVIATIONS["httpx"]
+    answer = asyncio.run(get(validator(site, ignore=CLIENT_DEVIATIONS["httpx"])))
+    assert answer.text == "hello"
+
+
+# Starlette would have another client than httpx.
+@pytest.mark.filterwarnings("ignore:Using `httpx` with `starlette.testclient`")
+def test_test_client_of_starlette_has_one_known_deviation() -> None:
+    from starlette.testclient import TestClient
+
+    site = dict(sites())["starlette"]
+    with pytest.raises(ProtocolViolationError) as raised, TestClient(validator(site)):
+        pass
+    assert raised.value.rule == "lifespan.scope/asgi/missing"
+    with TestClient(validator(site, ignore=CLIENT_DEVIATIONS["starlette"])) as client:
+        assert client.get("/starlette/plain").text == "hello"
+        with client.websocket_connect("/starlette/ws") as websocket:
+            websocket.send_text("hello")
+            assert websocket.receive_text() == "hello"
 
 
 @dataclass

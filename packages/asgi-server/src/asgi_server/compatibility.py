@@ -53,7 +53,8 @@ def is_double_callable(application: Any) -> bool:
 def double_to_single_callable(application: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
     """Return a single-callable that calls the double-callable `application`.
 
-    Any thread; the result runs where it is awaited.
+    Any thread; the result runs where it is awaited, and raises a TypeError there if `application`
+    returns no callable, or that no awaitable.
 
     Raises:
         TypeError: `application` is not a double-callable.
@@ -66,7 +67,12 @@ def double_to_single_callable(application: Callable[..., Any]) -> Callable[..., 
 
     async def single_callable(scope: Any, receive: Any, send: Any) -> Any:
         instance = application(scope)
-        return await instance(receive, send)
+        if not callable(instance):
+            raise TypeError(_not_what_is_awaited(application, "called with a scope", instance))
+        awaitable = instance(receive, send)
+        if not inspect.isawaitable(awaitable):
+            raise TypeError(_not_what_is_awaited(instance, "called", awaitable))
+        return await awaitable
 
     return single_callable
 
@@ -123,6 +129,13 @@ def _takes_arguments(application: Any, count: int) -> bool:
     except TypeError:
         return False
     return True
+
+
+def _not_what_is_awaited(called: Any, how: str, returned: Any) -> str:
+    return (
+        f"{called!r} returned {returned!r} when {how}: a double-callable takes a scope and returns"
+        " an async callable that takes (receive, send)"
+    )
 
 
 def _advice_on(application: Any) -> str:
