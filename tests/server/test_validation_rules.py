@@ -307,6 +307,8 @@ MAY_FOLLOW: dict[str, list[tuple[list[Any], list[Any]]]] = {
             for start, trailers in zip(STARTS, ([], [A.TRAILERS, A.MORE_TRAILERS]), strict=True)
             for body in WHOLE_BODIES
         ),
+        ([A.DEBUG, A.START, A.END], REQUESTS),
+        ([A.DEBUG, A.START_WITH_TRAILERS, A.END], [*REQUESTS, A.TRAILERS, A.MORE_TRAILERS]),
         ([A.START_WITH_TRAILERS, A.END, A.MORE_TRAILERS], [*REQUESTS, A.TRAILERS, A.MORE_TRAILERS]),
         ([A.START_WITH_TRAILERS, A.END, A.TRAILERS], REQUESTS),
         ([A.START_WITH_TRAILERS, A.END, A.MORE_TRAILERS, A.TRAILERS], REQUESTS),
