@@ -157,6 +157,51 @@ def test_wrong_value_is_found(form: str, key: str, value: Any, request: Any) -> 
     assert error.at_fault == ("server" if is_of_server else "application")
 
 
+# Other values of which one is not enough
+
+MORE_WRONG = [
+    ("http.scope/client/type", ("127.0.0.1", 80, "x")),
+    ("http.scope/client/type", "ab"),
+    ("http.scope/server/type", 80),
+    ("http.scope/server/type", ["127.0.0.1", True]),
+    ("http.scope/headers/type", [(b"x-y", b"z", b"z")]),
+    ("http.scope/headers/type", [b"xy"]),
+    ("http.scope/asgi/spec_version", {"version": "3.0", "spec_version": "2.3x"}),
+    ("http.scope/asgi/spec_version", {"version": "3.0", "spec_version": "new"}),
+    ("http.scope/asgi/spec_version", {"version": "3.0", "spec_version": 2.3}),
+    ("http.scope/asgi/type", {1: 2}),
+    ("http.scope/path/type", None),
+    ("websocket.scope/subprotocols/type", b"chat"),
+    ("websocket.scope/server/type", [b"127.0.0.1", 80]),
+    ("tls/tls_version/value", 0x10000),
+    ("tls/cipher_suite/value", -1),
+    ("http.response.start/status/value", 99),
+    ("http.response.start/status/value", 1000),
+    ("http.response.start/headers/type", [("x-y", b"z")]),
+    ("http.response.start/headers/type", b"x-y: z"),
+    ("http.response.zerocopysend/file/type", -1),
+    ("http.response.zerocopysend/file/type", "file"),
+    ("http.response.early_hint/links/type", b"</style.css>"),
+    ("websocket.close/code/value", 999),
+    ("websocket.close/code/reserved", 1005),
+    ("websocket.close/code/reserved", 1015),
+    ("websocket.disconnect/code/value", 5000),
+]
+
+
+@pytest.mark.parametrize(("rule", "value"), MORE_WRONG, ids=str)
+def test_another_wrong_value_is_found(rule: str, value: Any) -> None:
+    form, key, _ = rule.split("/")
+    assert found(*broken(form, key, value)).rule == rule
+    outcome(rule, *broken(form, key, value))
+
+
+def test_header_for_the_subprotocol_is_found_in_any_case() -> None:
+    accept = {**asgi.ACCEPT, "headers": [(b"Sec-WebSocket-Protocol", b"chat")]}
+    error = found(scope("websocket"), [accept], ignore=["websocket.accept/headers/lowercase"])
+    assert error.rule == "websocket.accept/headers/subprotocol"
+
+
 # None, which a key that is left out often stands for, is not the same where it is there
 
 MAY_BE_NONE = {
