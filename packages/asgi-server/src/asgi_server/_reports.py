@@ -1,34 +1,49 @@
-"""Calls of the hook that is told of failed applications."""
+"""Calls of the hooks that are told of what happened to applications."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, NoReturn
+from collections.abc import Callable, Coroutine
+from typing import Any, NoReturn, TypeVar
 
 from asgi_server._tasks import TaskSet
 
 __all__ = ["Reports"]
 
+Result = TypeVar("Result")
+
 
 class Reports:
     """The hook calls in flight, and whoever wants to know that one of them raised.
 
-    Applications fail at any time, also when no server coroutine is there to await the hook, so
-    each call is a task of its own. The error of a hook that raises goes to one place: the
-    coroutine in `wait_failed`, or, with none there, the event loop's exception handler.
+    Applications end at any time, also when no server coroutine is there to await the hook, so
+    each call of an async hook is a task of its own. The error of a hook that raises goes to one
+    place: the coroutine in `wait_failed`, or, with none there, the event loop's exception
+    handler.
 
     Not thread-safe: every method is called on the event loop that runs the applications.
+
+    Attributes:
+        calls: The tasks of async hooks.
     """
 
     def __init__(self) -> None:
-        self._tasks = TaskSet()
+        self.calls = TaskSet()
         self._waiters: list[asyncio.Future[NoReturn]] = []
 
     def start(self, hook_call: Coroutine[Any, Any, None]) -> None:
-        """Run `hook_call` as a task."""
-        task = self._tasks.start(hook_call, name="application_exception")
-        task.add_done_callback(self._ended)
+        """Run the call of an async hook as a task."""
+        name = getattr(hook_call, "__name__", "hook")
+        self.calls.start(hook_call, name=name).add_done_callback(self._ended)
+
+    def call(self, hook: Callable[..., Result], *arguments: Any) -> Result | None:
+        """Call a hook that is not async, and return its result; None if it raised."""
+        try:
+            return hook(*arguments)
+        except Exception as error:
+            # Whoever put a message, or ended an instance, is not to be interrupted halfway.
+            self._fail(error, getattr(hook, "__name__", "a hook"))
+            return None
 
     async def wait_failed(self) -> NoReturn:
         """Wait until a hook call raises, and raise its error."""
@@ -39,21 +54,15 @@ class Reports:
         finally:
             self._waiters.remove(waiter)
 
-    async def wait_ended(self) -> None:
-        """Wait until no hook call is in flight.
-
-        Raises:
-            asyncio.CancelledError: The waiting task was cancelled; so were the calls.
-        """
-        await self._tasks.wait_ended()
-
     def _ended(self, task: asyncio.Task[Any]) -> None:
         error = None if task.cancelled() else task.exception()
-        if error is None:
-            return
+        if error is not None:
+            self._fail(error, task.get_name())
+
+    def _fail(self, error: BaseException, name: str) -> None:
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_exception(error)
                 return
-        context = {"message": "application_exception() raised", "exception": error, "task": task}
-        task.get_loop().call_exception_handler(context)
+        context = {"message": f"{name}() raised", "exception": error}
+        asyncio.get_running_loop().call_exception_handler(context)

@@ -4,26 +4,46 @@ Guarantees, which every method below keeps:
 
 - An application ends alone. Whether it returns, raises or is cancelled, the server and the other
   applications go on.
-- What an application raises is told to `application_exception` when it is raised, once.
+- What an application raises is told to `application_exception` when it is raised, once; its end,
+  whichever way, to `application_ended`, once; a message that no application will receive to
+  `application_dropped`.
 - When `arun()` has ended, whichever way, so has every task that it or an application instance
-  needed.
+  needed, but for those that ignored their cancellation, which `application_overdue` was told of.
 
 Nothing is polled: each task has a done-callback, so a message, a failure and an eviction cost
 the same with one scope and with a hundred thousand.
+
+What a server does is elsewhere; here is what subclasses and users see of it, and the hooks.
 """
 
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
+import signal
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Callable, Hashable
 from typing import Any
 
-from asgi_server._application import run_application
+from asgi_server._application import Send, run_application, run_application_later
+from asgi_server._counters import ServerCounters
+from asgi_server._endings import EndCause
+from asgi_server._hooks import ApplicationHooks, HookCaller
+from asgi_server._input_queue import InputQueue
 from asgi_server._instances import ApplicationDetails, ApplicationInstances
+from asgi_server._lifespan import Lifespan
 from asgi_server._reports import Reports
+from asgi_server._running import run_with_signals
+from asgi_server._serving import Parts, Serving
+from asgi_server._settings import (
+    GRACE_PERIOD,
+    STOP_TIMEOUT,
+    LifespanMode,
+    QueuePolicy,
+    Settings,
+)
+from asgi_server._stopping import StopRequest
+from asgi_server._tasks import TaskSet
 from asgi_server.compatibility import guarantee_single_callable
 
 __all__ = ["StatelessServer"]
@@ -31,19 +51,34 @@ __all__ = ["StatelessServer"]
 logger = logging.getLogger("asgi_server")
 
 
-class StatelessServer:
+class StatelessServer(ApplicationHooks):
     """A server that finds the application instance of each message by a scope id of its own.
 
     Subclass it and write `handle()`, which receives from the transport, and
     `application_send()`, which sends to it. `handle()` asks for the input queue of a scope id
     with `get_or_create_application_instance()` and puts the message there; the instance is
-    started the first time. As no connection says when a scope is over, the instance that was
-    not used for the longest time is cancelled when there would be more than `max_applications`.
+    started the first time. As no connection says when a scope is over, an instance has to end
+    when there would be more than `max_applications`: the one that has waited longest for a
+    message, or, where all are at work, the least recently used one.
 
     Args:
         application: An ASGI application, single- or double-callable.
-        max_applications: How many instances take messages at most. A deleted instance may
+        max_applications: How many instances take messages at most. One that was told to end may
             still be cleaning up beside them.
+        queue_limit: How many messages wait for one instance at most; None for no limit.
+        queue_policy: What a full queue does: `"wait"`, `"drop_oldest"` or `"close"`. See
+            `get_or_create_application_instance()`.
+        grace_period: Seconds that an instance has to end after it was told to by a message
+            (`application_disconnect()`), and again after it was cancelled. After that it is
+            reported to `application_overdue()`, and no longer waited for. The same goes for
+            `handle()`, for the hooks and for the lifespan.
+        stop_timeout: Seconds that the instances have, when the input has ended, to finish what
+            they have been given; and that the application has to shut down its lifespan.
+        lifespan: Whether the application is called with a scope of the type `lifespan` while
+            `arun()` runs. `"off"`: it is not, as most applications of such servers know nothing
+            of it. `"auto"`: it is; if it raises, ends, answers with something else or receives
+            on without an answer, it has no lifespan, and is served as if off. `"on"`: it must
+            have one. When its startup is complete, each scope has a copy of its `state`.
 
     Attributes:
         max_applications: As given; may be changed at any time, and holds from the next new
@@ -52,36 +87,61 @@ class StatelessServer:
             that a subclass wrote to look at something periodically. Unused here.
 
     Raises:
-        TypeError: `application` is not an ASGI application, or `max_applications` not a number.
-        ValueError: `max_applications` is less than 1.
+        TypeError: `application` is not an ASGI application, or a number is not one.
+        ValueError: `max_applications` or `queue_limit` is less than 1, a number of seconds is
+            negative or not finite, or a choice is none of those above.
 
-    A server is used from one thread, on the event loop that runs `arun()`. It may be made in
-    any thread, without a loop, and be run again after it has ended.
+    A server is used from one thread, on the event loop that runs `arun()`; only `stop()` may be
+    called from others. It may be made in any thread, without a loop, and be run again after it
+    has ended. All hooks run on that loop.
 
-    Source: https://asgi.readthedocs.io/en/latest/specs/main.html ("Overview", "Applications").
+    Source: https://asgi.readthedocs.io/en/latest/specs/main.html ("Overview", "Applications"),
+    and https://asgi.readthedocs.io/en/latest/specs/lifespan.html.
     """
 
     application_checker_interval: float = 0.1
 
-    def __init__(self, application: Callable[..., Any], max_applications: int = 1000) -> None:
+    def __init__(
+        self,
+        application: Callable[..., Any],
+        max_applications: int = 1000,
+        *,
+        queue_limit: int | None = None,
+        queue_policy: QueuePolicy = "wait",
+        grace_period: float = GRACE_PERIOD,
+        stop_timeout: float = STOP_TIMEOUT,
+        lifespan: LifespanMode = "off",
+    ) -> None:
         self.application = application
         if not isinstance(max_applications, (int, float)):
             raise TypeError(f"max_applications must be a number, not {max_applications!r}")
         if max_applications < 1:
             raise ValueError(f"max_applications must be at least 1, not {max_applications!r}")
         self.max_applications = max_applications
-        self._instances = ApplicationInstances(on_ended=self._report_failure)
-        self._reports = Reports()
+        # Two underscores: subclasses have private attributes of their own.
+        self.__settings = Settings(
+            queue_limit=queue_limit,
+            queue_policy=queue_policy,
+            grace_period=grace_period,
+            stop_timeout=stop_timeout,
+            lifespan=lifespan,
+        )
+        self.__reports = Reports()
+        self.__instances = ApplicationInstances(self.__settings, HookCaller(self, self.__reports))
+        self.__tasks = TaskSet()
+        self.__stop_request = StopRequest()
+        self.__lifespan: Lifespan | None = None
+        self.__cause_of_deletion = EndCause.DELETED
 
     @property
     def application(self) -> Callable[..., Any]:
         """The application as given. A new one serves the instances that are started after."""
-        return self._application
+        return self.__application
 
     @application.setter
     def application(self, application: Callable[..., Any]) -> None:
-        self._single_callable = guarantee_single_callable(application)
-        self._application = application
+        self.__single_callable = guarantee_single_callable(application)
+        self.__application = application
 
     @property
     def application_instances(self) -> OrderedDict[Hashable, ApplicationDetails]:
@@ -89,14 +149,17 @@ class StatelessServer:
 
         To look at: instances are started and deleted by the methods of the server.
         """
-        return self._instances.by_scope_id
+        return self.__instances.by_scope_id
 
     # To be written by subclasses
 
     async def handle(self) -> None:
         """Receive from the transport until there is nothing more to serve.
 
-        Runs as a part of `arun()`, which ends when it returns or raises.
+        Runs as a part of `arun()`, in a task of its own. `arun()` ends when it returns or
+        raises, and cancels it when the server is to stop. Several listeners are best run in an
+        `asyncio.TaskGroup` here: when one of them fails, the others are cancelled and the server
+        ends, where it would otherwise go on with a part of its input.
         """
         raise NotImplementedError("You must implement handle()")
 
@@ -111,23 +174,7 @@ class StatelessServer:
         """
         raise NotImplementedError("You must implement application_send()")
 
-    # To be changed by subclasses
-
-    async def application_exception(
-        self, exception: BaseException, application_details: ApplicationDetails
-    ) -> None:
-        """Deal with an application that raised: log it, as an error of the logger `asgi_server`.
-
-        Runs in a task of its own, as soon as the application has ended. An error raised here
-        ends a serving `arun()`, which raises it; that of a server which is stopping, or was
-        never started by `arun()`, goes to the event loop's exception handler.
-
-        Args:
-            exception: What the application raised. A cancelled application is no failure, and
-                `KeyboardInterrupt` and `SystemExit` leave the event loop by themselves.
-            application_details: The instance, which takes no messages any more.
-        """
-        logger.error("Exception inside application: %s", exception, exc_info=exception)
+    # To be changed by subclasses, beside the hooks of `ApplicationHooks`
 
     async def application_checker(self) -> None:
         """Run beside `handle()` for as long as `arun()` serves; here, wait for ever.
@@ -143,12 +190,18 @@ class StatelessServer:
     def run(self) -> None:
         """Run `arun()` on an event loop of its own, in this thread, until it ends.
 
-        KeyboardInterrupt cancels `arun()`, is logged once everything has ended, and is not
-        raised. In another thread than the main one, where there are no signals, the server
-        ends when `handle()` does.
+        In the main thread, the first SIGINT (Ctrl-C) or SIGTERM does what `stop()` does, the
+        second what `stop(at_once=True)` does, and a third raises KeyboardInterrupt in whatever
+        code is running. `run()` then returns, and the signals are what they were before. A signal
+        for which the program has set a handler of its own is left to that, which may call
+        `stop()`. In another thread, where there are no signals, call `stop()`.
+
+        Applications, hooks and other tasks that ignore their cancellation are left behind, and
+        logged as errors. Threads are not: the interpreter waits for them at its exit.
 
         Raises:
             RuntimeError: An event loop is running in this thread: await `arun()` there.
+            BaseException: What `arun()` raises, except KeyboardInterrupt.
 
         Source: https://docs.python.org/3/library/asyncio-runner.html#asyncio.run.
         """
@@ -160,52 +213,74 @@ class StatelessServer:
             raise RuntimeError(
                 "run() cannot be called from a running event loop: await arun() instead"
             )
+        # Not self.stop: a subclass written for asgiref may have one that does something else.
+        stop = self.__stop_request.ask
         try:
-            asyncio.run(self.arun())
+            number = run_with_signals(self.arun, stop, self.__settings.grace_period)
         except KeyboardInterrupt:
-            logger.info("Exiting due to Ctrl-C/interrupt")
+            number = signal.SIGINT
+        if number is not None:
+            name = "Ctrl-C/interrupt" if number == signal.SIGINT else signal.Signals(number).name
+            logger.info("Exiting due to %s", name)
 
     async def arun(self) -> None:
-        """Serve until `handle()` ends, then cancel every application and wait until all ended.
+        """Serve until `handle()` ends or the server is stopped, then end every application.
 
-        Cancelling the task that runs it does the same, and then raises `CancelledError`. A
-        second cancellation cancels the applications once more; none is left behind.
+        When `handle()` returned or `stop()` was called, the instances finish what they have been
+        given, for `stop_timeout` seconds at most. When something failed, or the task that runs
+        this is cancelled, they do not. In either case all are cancelled then, and waited for,
+        for `grace_period` seconds at most; so are the hooks, and the application's lifespan. A
+        second cancellation cancels what is cleaning up once more; none leaves anything behind.
 
         Raises:
-            BaseException: What `handle()`, `application_checker()` or `application_exception()`
-                raised: the error itself when there is one, a `BaseExceptionGroup` of several.
+            RuntimeError: It is running already.
+            asyncio.CancelledError: The task that runs it was cancelled.
+            LifespanError: The application could not start up, or could not shut down.
+            BaseException: What `handle()`, `application_checker()`, a hook, or the application
+                in its lifespan raised: the error itself when there is one, a
+                `BaseExceptionGroup` of several.
         """
+        stop = self.__stop_request.begin()
+        self.__instances.open()
+        settings = self.__settings
         try:
-            await self._serve()
+            if settings.lifespan != "off":
+                self.__lifespan = Lifespan(
+                    self.__single_callable, settings.lifespan, self.__tasks
+                )
+            parts = Parts(
+                settings,
+                self.__instances,
+                self.__reports,
+                self.__tasks,
+                self.handle,
+                self.application_checker,
+            )
+            await Serving(parts, stop, self.__lifespan).run()
         finally:
-            try:
-                await self._instances.cancel_and_wait_ended()
-            finally:
-                await self._reports.wait_ended()
+            self.__instances.open()
+            self.__lifespan = None
+            self.__stop_request.end()
 
-    async def _serve(self) -> None:
-        failure: BaseException
-        try:
-            async with asyncio.TaskGroup() as group:
-                checker = group.create_task(self.application_checker())
-                reports = group.create_task(self._reports.wait_failed())
-                await self.handle()
-                checker.cancel()
-                reports.cancel()
-            return
-        except BaseExceptionGroup as failures:
-            failure = failures if len(failures.exceptions) > 1 else failures.exceptions[0]
-        # Raised out here, it keeps the cause and context that it was raised with.
-        try:
-            raise failure
-        finally:
-            del failure  # a frame that refers to its own error is a reference cycle
+    def stop(self, *, at_once: bool = False) -> None:
+        """Have `arun()` end: it takes no more input, and lets the applications finish.
+
+        May be called from any thread, from a signal handler and from applications. If `arun()`
+        does not run, the next one ends as soon as it begins.
+
+        Args:
+            at_once: Wait for nothing: cancel everything, and end in a moment. May follow a call
+                without.
+        """
+        self.__stop_request.ask(at_once)
+
+    def counters(self) -> ServerCounters:
+        """Return the counters of this moment, in constant time. On the server's event loop."""
+        return self.__instances.counters()
 
     # Application instances
 
-    def get_or_create_application_instance(
-        self, scope_id: Hashable, scope: Any
-    ) -> asyncio.Queue[Any]:
+    def get_or_create_application_instance(self, scope_id: Hashable, scope: Any) -> InputQueue:
         """Return the queue of messages for `scope_id`, of an instance that is running.
 
         A new instance is started, in a copy of the current context, if there is none or if it
@@ -217,56 +292,67 @@ class StatelessServer:
             scope: What a new instance is called with. Ignored when one is running.
 
         Returns:
-            The queue that the application's `receive` takes from; `put_nowait()` never fails.
-            Ask for it anew for each message: what is put, or still there, after the instance
-            has ended is received by nobody.
+            The queue that the application's `receive` takes from. Ask for it anew for each
+            message: what is put after the instance has ended, or was told to, is dropped.
+            Without `queue_limit`, `put_nowait()` and `put()` take every message at once. When
+            the queue is full, it depends on `queue_policy`:
+
+            - `"wait"`: `put_nowait()` raises `asyncio.QueueFull`; `await put()` waits for room,
+              and messages are received in the order of the calls.
+            - `"drop_oldest"`: the message that waited longest is dropped, and the new one taken.
+            - `"close"`: the instance has to end, and the new message is dropped.
 
         Raises:
             RuntimeError: No event loop is running in this thread.
         """
-        details = self._instances.use(scope_id)
+        details = self.__instances.use(scope_id)
         if details is None:
             asyncio.get_running_loop()  # without one, raise before anything is deleted
-            self._make_room()
-            details = self._start(scope_id, scope)
+            self.__make_room()
+            details = self.__start(scope_id, scope)
         return details["input_queue"]
 
     def delete_oldest_application_instance(self) -> None:
-        """Delete the instance that was not used for the longest time.
+        """End the instance that has been idle longest, or, if none is, the least recently used.
 
-        Called to make room for a new instance; a subclass may choose another one to delete.
+        Called to make room for a new instance; a subclass may choose another one to delete. An
+        instance is idle while it waits in `receive()` with no message in its queue.
 
         Raises:
             ValueError: There is no instance.
         """
-        self.delete_application_instance(self._instances.oldest())
+        self.delete_application_instance(self.__instances.oldest())
 
     def delete_application_instance(self, scope_id: Hashable) -> None:
-        """Cancel the instance of `scope_id`, and take no more messages for it.
+        """Tell the instance of `scope_id` to end, and take no more messages for it.
 
-        Messages that it has not received are dropped. It may go on to clean up, and `arun()`
-        waits for that; a new instance for the same `scope_id` does not.
+        It gets the message that `application_disconnect()` returns, behind those in its queue,
+        and is cancelled when it has not ended in the grace period; without one it is cancelled
+        here. It may go on to clean up, and `arun()` waits for that; a new instance for the same
+        `scope_id` does not. Messages that it does not receive are dropped.
 
         Raises:
             KeyError: There is no such instance.
         """
-        self._instances.delete(scope_id)
+        self.__instances.delete(scope_id, self.__cause_of_deletion)
 
-    def _make_room(self) -> None:
-        while (size := len(self._instances.by_scope_id)) >= self.max_applications:
-            self.delete_oldest_application_instance()
-            if len(self._instances.by_scope_id) >= size:
+    def __make_room(self) -> None:
+        while (size := len(self.__instances.by_scope_id)) >= self.max_applications:
+            # Not an argument: subclasses override the methods that this goes through.
+            self.__cause_of_deletion = EndCause.EVICTED
+            try:
+                self.delete_oldest_application_instance()
+            finally:
+                self.__cause_of_deletion = EndCause.DELETED
+            if len(self.__instances.by_scope_id) >= size:
                 return  # a subclass chose to keep them all
 
-    def _start(self, scope_id: Hashable, scope: Any) -> ApplicationDetails:
-        input_queue: asyncio.Queue[Any] = asyncio.Queue()
-        send: Callable[[Any], Awaitable[None]] = functools.partial(self.application_send, scope)
-        call = run_application(self._single_callable, scope, input_queue.get, send)
-        return self._instances.start(scope_id, scope, input_queue, call)
-
-    def _report_failure(self, details: ApplicationDetails) -> None:
-        task = details["future"]
-        exception = None if task.cancelled() else task.exception()
-        if exception is None or isinstance(exception, (KeyboardInterrupt, SystemExit)):
-            return
-        self._reports.start(self.application_exception(exception, details))
+    def __start(self, scope_id: Hashable, scope: Any) -> ApplicationDetails:
+        instances = self.__instances
+        queue = instances.new_queue(scope_id)
+        send = Send(self.application_send, scope, instances.tally)
+        lifespan = self.__lifespan
+        given = scope if lifespan is None else lifespan.scope_with_state(scope)
+        has_factory = asyncio.get_running_loop().get_task_factory() is not None
+        call = run_application_later if has_factory else run_application
+        return instances.start(scope, queue, call(self.__single_callable, given, queue.get, send))

@@ -1,0 +1,231 @@
+"""One `arun()`, from the startup of the application to the end of the last task.
+
+1. The application's lifespan starts up.
+2. `handle()` takes input, until it ends, the server is told to stop, or something fails.
+3. Input has ended: `handle()` is cancelled. Unless something failed, the application instances
+   finish what they have been given, for `stop_timeout` seconds at most.
+4. All instances are cancelled, and have `grace_period` seconds to clean up.
+5. The hooks that were told of their ends end.
+6. The application's lifespan shuts down.
+
+Every step but the first two takes a bounded time. What has not ended then is reported as an
+error, and left: a task cannot be ended against its will. An error does not keep the steps after
+it from being done; it is raised when all are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from asgi_server._instances import ApplicationInstances
+from asgi_server._lifespan import Lifespan
+from asgi_server._reports import Reports
+from asgi_server._settings import Settings
+from asgi_server._stopping import Stop
+from asgi_server._tasks import TaskSet
+
+__all__ = ["Parts", "Serving"]
+
+logger = logging.getLogger("asgi_server")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a server consists of while it runs.
+
+    Attributes:
+        settings: Of the server.
+        instances: Of the application.
+        reports: The calls of hooks.
+        tasks: Everything else that runs; a task that does not end stays in it.
+        handle: Takes input.
+        checker: Runs beside it.
+    """
+
+    settings: Settings
+    instances: ApplicationInstances
+    reports: Reports
+    tasks: TaskSet
+    handle: Callable[[], Coroutine[Any, Any, None]]
+    checker: Callable[[], Coroutine[Any, Any, None]]
+
+
+class Serving:
+    """One `arun()` of a server, on the event loop that runs it."""
+
+    def __init__(self, parts: Parts, stop: Stop, lifespan: Lifespan | None) -> None:
+        self._settings = parts.settings
+        self._instances = parts.instances
+        self._reports = parts.reports
+        self._tasks = parts.tasks
+        self._parts = parts
+        self._stop = stop
+        self._lifespan = lifespan
+        self._errors: list[BaseException] = []
+
+    async def run(self) -> None:
+        """Go through all steps.
+
+        Raises:
+            asyncio.CancelledError: The task was cancelled, and nothing failed.
+            BaseException: What failed; a `BaseExceptionGroup` of several errors.
+        """
+        if await self._start_up():
+            await self._take_input()
+        await self._end_instances()
+        await self._end_reports()
+        await self._shut_down()
+        self._raise_errors()
+
+    @property
+    def _is_graceful(self) -> bool:
+        return self._stop.cancellation is None and not self._errors
+
+    async def _start_up(self) -> bool:
+        """Return whether input may be taken."""
+        if self._lifespan is not None:
+            ready = self._lifespan.ready
+            await self._stop.wait_any(ready)
+            if ready.done():
+                self._note_error_of(ready)
+        return self._is_graceful and not self._stop.stopping.done()
+
+    async def _take_input(self) -> None:
+        handle = self._tasks.start(self._parts.handle(), name="handle")
+        checker = self._tasks.start(self._parts.checker(), name="application_checker")
+        report = self._tasks.start(self._reports.wait_failed(), name="reports")
+        watched: list[asyncio.Task[Any]] = [handle, checker, report]
+        if self._lifespan is not None:
+            watched.append(self._tasks.start(self._lifespan.wait_failed(), name="lifespan"))
+        # A checker that returns is no reason to end.
+        ends = list(watched)
+        while True:
+            await self._stop.wait_any(*ends)
+            if not self._is_graceful or self._stop.stopping.done():
+                break
+            if not checker.done() or _has_failed(checker) or any(
+                task.done() for task in ends if task is not checker
+            ):
+                break
+            ends.remove(checker)
+        await self._end_input(handle, watched)
+
+    async def _end_input(
+        self, handle: asyncio.Task[Any], watched: list[asyncio.Task[Any]]
+    ) -> None:
+        # What ended as cancelled before it was cancelled here has failed: `handle()` may await
+        # a listener that somebody else has cancelled.
+        own_cancellations = [task for task in watched if not task.done() and task.cancel()]
+        seconds = self._settings.grace_period
+        if not await self._stop.wait_all(
+            *watched, seconds=seconds, on_cancelled=lambda: _cancel(watched)
+        ):
+            for task in watched:
+                if not task.done():
+                    logger.error(
+                        "%s() has not ended within %s s after it was cancelled", task.get_name(),
+                        seconds,
+                    )
+        for task in watched:
+            if task.done() and not (task.cancelled() and task in own_cancellations):
+                self._note_error_of(task)
+
+    async def _end_instances(self) -> None:
+        instances, stop = self._instances, self._stop
+        again = instances.cancel_again
+        if self._is_graceful and not stop.at_once.done():
+            instances.begin_stop()
+            seconds = self._settings.stop_timeout
+            quiet = instances.when(instances.are_quiet)
+            is_quiet = await stop.wait_all(quiet, seconds=seconds, on_cancelled=again)
+            if not (is_quiet or stop.at_once.done()):
+                logger.warning(
+                    "%s applications were at work for longer than %s s after the end of the"
+                    " input, and are cancelled",
+                    instances.at_work(), seconds,
+                )
+        instances.cancel_all()
+        # No time of its own: each instance becomes overdue when its grace period is over.
+        ended = instances.when(instances.have_ended)
+        if not await stop.wait_all(ended, seconds=math.inf, on_cancelled=again):
+            instances.abandon()
+
+    async def _end_reports(self) -> None:
+        calls, seconds = self._reports.calls, self._settings.grace_period
+        if await self._wait_no_task(calls, seconds):
+            return
+        calls.cancel()
+        if not await self._wait_no_task(calls, seconds):
+            names = ", ".join(sorted({task.get_name() for task in calls.running}))
+            logger.error("Calls of hooks have not ended in %s s: %s", seconds, names)
+
+    async def _wait_no_task(self, tasks: TaskSet, seconds: float) -> bool:
+        end = self._stop.loop.time() + seconds
+        # A task may start another one before it ends.
+        while running := tasks.running:
+            left = max(end - self._stop.loop.time(), 0)
+            if not await self._stop.wait_all(*running, seconds=left, on_cancelled=tasks.cancel):
+                return False
+            await asyncio.sleep(0)  # the done-callbacks run
+        return True
+
+    async def _shut_down(self) -> None:
+        lifespan = self._lifespan
+        if lifespan is None:
+            return
+        if lifespan.ready.done():
+            lifespan.shut_down()
+            await self._wait_lifespan(lifespan.done, self._settings.stop_timeout)
+        if lifespan.done.done():
+            self._note_error_of(lifespan.done)
+            # An application that is done returns, if it is let: a cancellation could interrupt
+            # what it does after its last message.
+            if await self._wait_lifespan(lifespan.task, self._settings.grace_period):
+                return
+        else:
+            logger.error("The application's lifespan has not ended in time, and is cancelled")
+        lifespan.cancel()
+        if not await self._wait_lifespan(lifespan.task, self._settings.grace_period):
+            logger.error("The application's lifespan has not ended after it was cancelled")
+
+    async def _wait_lifespan(self, future: asyncio.Future[Any], seconds: float) -> bool:
+        assert self._lifespan is not None
+        cancel = self._lifespan.task.cancel
+        return await self._stop.wait_all(future, seconds=seconds, on_cancelled=cancel)
+
+    def _note_error_of(self, future: asyncio.Future[Any]) -> None:
+        try:
+            error = future.exception()
+        except asyncio.CancelledError as cancellation:
+            error = cancellation
+        if error is not None:
+            self._errors.append(error)
+
+    def _raise_errors(self) -> None:
+        errors, self._errors = self._errors, []
+        if not errors:
+            error: BaseException | None = self._stop.cancellation
+        elif len(errors) == 1:
+            error = errors[0]
+        else:
+            error = BaseExceptionGroup("several errors ended the server", errors)
+        self._stop.cancellation = None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error, errors  # a frame that refers to its own error is a reference cycle
+
+
+def _has_failed(task: asyncio.Task[Any]) -> bool:
+    return task.cancelled() or task.exception() is not None
+
+
+def _cancel(tasks: list[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
