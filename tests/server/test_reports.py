@@ -23,6 +23,11 @@ def collect_unhandled() -> asyncio.Queue[dict[str, Any]]:
     return contexts
 
 
+async def ended(reports: Reports) -> None:
+    while running := reports.calls.running:
+        await asyncio.wait(running)
+
+
 @pytest.mark.asyncio
 async def test_error_of_a_hook_is_raised_where_it_is_waited_for() -> None:
     reports = Reports()
@@ -37,14 +42,37 @@ async def test_error_of_a_hook_is_raised_where_it_is_waited_for() -> None:
 
 
 @pytest.mark.asyncio
+async def test_error_of_a_hook_that_is_not_async_is_raised_there_too() -> None:
+    reports = Reports()
+    error = OSError("disk full")
+    waiter = asyncio.create_task(reports.wait_failed())
+    await asyncio.sleep(0)
+
+    def hook(argument: int) -> None:
+        raise error
+
+    assert reports.call(hook, 1) is None
+    with pytest.raises(OSError, match="disk full") as caught:
+        await waiter
+    assert caught.value is error
+
+
+@pytest.mark.asyncio
+async def test_hook_that_is_not_async_returns_its_result() -> None:
+    assert Reports().call(int, "7") == 7
+
+
+@pytest.mark.asyncio
 async def test_error_with_nobody_waiting_goes_to_the_exception_handler_of_the_loop() -> None:
     contexts = collect_unhandled()
     reports = Reports()
     error = OSError("disk full")
     reports.start(fail(error))
-    await reports.wait_ended()
+    await ended(reports)
 
-    assert contexts.get_nowait()["exception"] is error
+    context = contexts.get_nowait()
+    assert context["exception"] is error
+    assert context["message"] == "fail() raised"
 
 
 @pytest.mark.asyncio
@@ -56,7 +84,7 @@ async def test_second_error_goes_to_the_exception_handler_of_the_loop() -> None:
     await asyncio.sleep(0)
     reports.start(fail(first))
     reports.start(fail(second))
-    await reports.wait_ended()
+    await ended(reports)
 
     with pytest.raises(OSError, match="first"):
         await waiter
@@ -70,7 +98,7 @@ async def test_hook_that_returns_or_is_cancelled_is_no_failure() -> None:
     waiter = asyncio.create_task(reports.wait_failed())
     reports.start(cancel())
     reports.start(asyncio.sleep(0))
-    await reports.wait_ended()
+    await ended(reports)
 
     assert not waiter.done()
     assert contexts.empty()

@@ -1,8 +1,7 @@
 """StatelessServer, section by section.
 
-Servers and applications of the tests; what a server is made of; messages; the end of an
-application; failures and their hook; deletion; eviction; the end of the server, and its clean-up;
-application_checker; run(); a real transport.
+What a server is made of; messages; the end of an application; failures and their hook; deletion;
+eviction; the end of the server, and its clean-up; application_checker; run(); a real transport.
 """
 
 from __future__ import annotations
@@ -22,72 +21,16 @@ from typing import Any
 import pytest
 
 from asgi_server import StatelessServer
-
-SCOPE = {"type": "test"}
-
-
-# Servers and applications of the tests
-
-
-async def echo(scope: Any, receive: Any, send: Any) -> None:
-    while True:
-        await send(await receive())
-
-
-class Boom(Exception):
-    pass
-
-
-async def fail_on_message(scope: Any, receive: Any, send: Any) -> None:
-    raise Boom(await receive())
-
-
-class Server(StatelessServer):
-    """Serves until told to stop; what applications send and raise is collected."""
-
-    def __init__(self, application: Any = echo, max_applications: int = 1000) -> None:
-        super().__init__(application, max_applications)
-        self.sent: asyncio.Queue[tuple[Any, Any]] = asyncio.Queue()
-        self.failures: asyncio.Queue[tuple[BaseException, Any]] = asyncio.Queue()
-        self.finish = asyncio.Event()
-
-    async def handle(self) -> None:
-        await self.finish.wait()
-
-    async def application_send(self, scope: Any, message: Any) -> None:
-        self.sent.put_nowait((scope, message))
-
-    async def application_exception(
-        self, exception: BaseException, application_details: Any
-    ) -> None:
-        self.failures.put_nowait((exception, application_details))
-
-    def message(self, scope_id: Hashable, message: Any, scope: Any = SCOPE) -> None:
-        self.get_or_create_application_instance(scope_id, scope).put_nowait(message)
-
-
-class running:
-    """A server in its `arun()`, which is cancelled, or finished, at the end of the block."""
-
-    def __init__(self, server: Server) -> None:
-        self.server = server
-
-    async def __aenter__(self) -> asyncio.Task[None]:
-        self.task = asyncio.create_task(self.server.arun())
-        await asyncio.sleep(0)
-        return self.task
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        self.server.finish.set()
-        await asyncio.wait([self.task])
-
-
-async def ended(*tasks: asyncio.Future[Any]) -> None:
-    await asyncio.wait(tasks)
-
-
-def task_of(server: StatelessServer, scope_id: Hashable) -> asyncio.Task[Any]:
-    return server.application_instances[scope_id]["future"]
+from helpers.stateless_servers import (
+    SCOPE,
+    Boom,
+    Server,
+    echo,
+    ended,
+    fail_on_message,
+    running,
+    task_of,
+)
 
 
 # What a server is made of

@@ -97,8 +97,13 @@ class ApplicationHooks:
         Source: https://asgi.readthedocs.io/en/latest/specs/www.html ("Disconnect").
         """
         scope = application_details["scope"]
-        message = _DISCONNECTS.get(scope.get("type", "")) if isinstance(scope, Mapping) else None
-        return None if message is None else dict(message)
+        # An exact dict first: the check for a Mapping takes a microsecond.
+        if not isinstance(scope, (dict, Mapping)):
+            return None
+        kind = scope.get("type")
+        if not isinstance(kind, str) or kind not in _DISCONNECTS:
+            return None
+        return dict(_DISCONNECTS[kind])
 
 
 class HookCaller:

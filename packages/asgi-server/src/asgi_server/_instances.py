@@ -250,7 +250,7 @@ class ApplicationInstances:
         self._endings.cancel_again()
 
     def abandon(self) -> None:
-        """Count every instance that has not ended as overdue."""
+        """Count every instance that has not ended as overdue, and leave no timer behind."""
         self._endings.expire_all()
 
     # What happens to an instance

@@ -152,8 +152,8 @@ class Serving:
         instances.cancel_all()
         # No time of its own: each instance becomes overdue when its grace period is over.
         ended = instances.when(instances.have_ended)
-        if not await stop.wait_all(ended, seconds=math.inf, on_cancelled=again):
-            instances.abandon()
+        await stop.wait_all(ended, seconds=math.inf, on_cancelled=again)
+        instances.abandon()
 
     async def _end_reports(self) -> None:
         calls, seconds = self._reports.calls, self._settings.grace_period
