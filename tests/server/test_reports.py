@@ -29,31 +29,29 @@ async def ended(reports: Reports) -> None:
 
 
 @pytest.mark.asyncio
-async def test_error_of_a_hook_is_raised_where_it_is_waited_for() -> None:
+async def test_error_of_a_hook_goes_to_who_listens() -> None:
     reports = Reports()
     error = OSError("disk full")
-    waiter = asyncio.create_task(reports.wait_failed())
-    await asyncio.sleep(0)
+    listener = reports.listen()
     reports.start(fail(error))
 
     with pytest.raises(OSError, match="disk full") as caught:
-        await waiter
+        await listener
     assert caught.value is error
 
 
 @pytest.mark.asyncio
-async def test_error_of_a_hook_that_is_not_async_is_raised_there_too() -> None:
+async def test_error_of_a_hook_that_is_not_async_goes_there_too() -> None:
     reports = Reports()
     error = OSError("disk full")
-    waiter = asyncio.create_task(reports.wait_failed())
-    await asyncio.sleep(0)
+    listener = reports.listen()
 
     def hook(argument: int) -> None:
         raise error
 
     assert reports.call(hook, 1) is None
     with pytest.raises(OSError, match="disk full") as caught:
-        await waiter
+        await listener
     assert caught.value is error
 
 
@@ -63,7 +61,7 @@ async def test_hook_that_is_not_async_returns_its_result() -> None:
 
 
 @pytest.mark.asyncio
-async def test_error_with_nobody_waiting_goes_to_the_exception_handler_of_the_loop() -> None:
+async def test_error_with_nobody_listening_goes_to_the_exception_handler_of_the_loop() -> None:
     contexts = collect_unhandled()
     reports = Reports()
     error = OSError("disk full")
@@ -80,14 +78,13 @@ async def test_second_error_goes_to_the_exception_handler_of_the_loop() -> None:
     contexts = collect_unhandled()
     reports = Reports()
     first, second = OSError("first"), OSError("second")
-    waiter = asyncio.create_task(reports.wait_failed())
-    await asyncio.sleep(0)
+    listener = reports.listen()
     reports.start(fail(first))
     reports.start(fail(second))
     await ended(reports)
 
     with pytest.raises(OSError, match="first"):
-        await waiter
+        await listener
     assert contexts.get_nowait()["exception"] is second
 
 
@@ -95,12 +92,10 @@ async def test_second_error_goes_to_the_exception_handler_of_the_loop() -> None:
 async def test_hook_that_returns_or_is_cancelled_is_no_failure() -> None:
     contexts = collect_unhandled()
     reports = Reports()
-    waiter = asyncio.create_task(reports.wait_failed())
+    listener = reports.listen()
     reports.start(cancel())
     reports.start(asyncio.sleep(0))
     await ended(reports)
 
-    assert not waiter.done()
+    assert not listener.done()
     assert contexts.empty()
-    waiter.cancel()
-    await asyncio.wait([waiter])

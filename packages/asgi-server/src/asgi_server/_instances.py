@@ -168,12 +168,13 @@ class ApplicationInstances:
             ValueError: There is no instance.
         """
         idle = self._queues.idle
-        while idle:
+        for _ in range(len(idle)):
             queue = next(iter(idle))
             details = self.by_scope_id.get(queue.scope_id)
             if details is not None and details["input_queue"] is queue:
                 return queue.scope_id
-            del idle[queue]  # a subclass has taken the instance out of the mapping
+            # A subclass has taken the instance out of the mapping: not asked again soon.
+            idle.move_to_end(queue)
         if not self.by_scope_id:
             raise ValueError("there is no application instance to delete")
         return next(iter(self.by_scope_id))

@@ -19,7 +19,7 @@ import copy
 import enum
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 from asgi_server._application import run_application
 from asgi_server._settings import LifespanMode
@@ -49,6 +49,7 @@ class Lifespan:
 
     Attributes:
         ready: Done when the startup is over: with a `LifespanError` if the server cannot go on.
+        failed: Gets what the application raises between its startup and its shutdown.
         done: Done when the shutdown is over, with a `LifespanError` if it failed.
         state: What the application has put into `scope["state"]`.
     """
@@ -65,7 +66,7 @@ class Lifespan:
         self._has_received = False
         self._has_completed_startup = False
         self._may_shut_down = asyncio.Event()
-        self._failed: asyncio.Future[NoReturn] = loop.create_future()
+        self.failed: asyncio.Future[None] = loop.create_future()
         scope = {
             "type": "lifespan",
             "asgi": {"version": "3.0", "spec_version": "2.0"},
@@ -83,10 +84,6 @@ class Lifespan:
         if not self._has_completed_startup or not isinstance(scope, Mapping):
             return scope
         return {**scope, "state": copy.copy(self.state)}
-
-    async def wait_failed(self) -> NoReturn:
-        """Wait until the application raises between startup and shutdown, and raise its error."""
-        await self._failed
 
     def shut_down(self) -> None:
         """Tell an application that is started to shut down; `done` tells when it has."""
@@ -144,9 +141,7 @@ class Lifespan:
             self._is_unknown("it ended", error)
         elif self._phase is _Phase.STARTED and error is not None:
             self._phase = _Phase.OVER
-            if not self._failed.done():
-                self._failed.set_exception(error)
-                self._failed.exception()  # whether anybody waits or not
+            self.failed.set_exception(error)
             self._finish(self.done, None)
         elif self._phase is _Phase.ENDING and error is not None:
             self._fail(self.done, "shutdown", str(error), error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from asgi_server._tasks import TaskSet
 
@@ -18,8 +18,7 @@ class Reports:
 
     Applications end at any time, also when no server coroutine is there to await the hook, so
     each call of an async hook is a task of its own. The error of a hook that raises goes to one
-    place: the coroutine in `wait_failed`, or, with none there, the event loop's exception
-    handler.
+    place: whoever listens, or, with nobody there, the event loop's exception handler.
 
     Not thread-safe: every method is called on the event loop that runs the applications.
 
@@ -29,7 +28,7 @@ class Reports:
 
     def __init__(self) -> None:
         self.calls = TaskSet()
-        self._waiters: list[asyncio.Future[NoReturn]] = []
+        self._listener: asyncio.Future[None] | None = None
 
     def start(self, hook_call: Coroutine[Any, Any, None]) -> None:
         """Run the call of an async hook as a task."""
@@ -45,14 +44,14 @@ class Reports:
             self._fail(error, getattr(hook, "__name__", "a hook"))
             return None
 
-    async def wait_failed(self) -> NoReturn:
-        """Wait until a hook call raises, and raise its error."""
-        waiter: asyncio.Future[NoReturn] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        try:
-            await waiter
-        finally:
-            self._waiters.remove(waiter)
+    def listen(self) -> asyncio.Future[None]:
+        """Return a future that gets the error of the next hook call that raises.
+
+        Cancel it to leave later errors to others.
+        """
+        listener: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._listener = listener
+        return listener
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         error = None if task.cancelled() else task.exception()
@@ -60,9 +59,9 @@ class Reports:
             self._fail(error, task.get_name())
 
     def _fail(self, error: BaseException, name: str) -> None:
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_exception(error)
-                return
+        listener, self._listener = self._listener, None
+        if listener is not None and not listener.done():
+            listener.set_exception(error)
+            return
         context = {"message": f"{name}() raised", "exception": error}
         asyncio.get_running_loop().call_exception_handler(context)

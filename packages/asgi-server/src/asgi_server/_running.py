@@ -39,7 +39,7 @@ def run_with_signals(
     runner = asyncio.Runner()
     loop = runner.get_loop()
     try:
-        with _handling_signals(stop) as received:
+        with _handling_signals(loop, stop) as received:
             serving = loop.create_task(serve(), name="arun")
             try:
                 loop.run_until_complete(serving)
@@ -71,7 +71,9 @@ def _end_tasks(loop: asyncio.AbstractEventLoop, grace_period: float) -> None:
 
 
 @contextlib.contextmanager
-def _handling_signals(stop: Callable[[bool], None]) -> Iterator[list[int]]:
+def _handling_signals(
+    loop: asyncio.AbstractEventLoop, stop: Callable[[bool], None]
+) -> Iterator[list[int]]:
     """Have SIGINT and SIGTERM stop the server, then end it at once, then raise.
 
     Yields the list of those that came.
@@ -92,12 +94,26 @@ def _handling_signals(stop: Callable[[bool], None]) -> Iterator[list[int]]:
         stop(len(received) == 2)
 
     previous = {
-        number: signal.signal(number, handle)
+        number: signal.getsignal(number)
         for number, default in _DEFAULT_HANDLERS.items()
         if signal.getsignal(number) is default
     }
+    for number in previous:
+        # A signal that comes just before the loop waits would be seen when it has waited. The
+        # loop's own way to handle signals wakes it, by a pipe; yet what is called that way is not
+        # called while other code runs on and on. So both are used. On Windows, the loop always
+        # has such a pipe.
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(number, _do_nothing)
+        signal.signal(number, handle)
     try:
         yield received
     finally:
         for number, handler in previous.items():
+            with contextlib.suppress(NotImplementedError):
+                loop.remove_signal_handler(number)
             signal.signal(number, handler)
+
+
+def _do_nothing() -> None:
+    pass

@@ -98,41 +98,32 @@ class Serving:
     async def _take_input(self) -> None:
         handle = self._tasks.start(self._parts.handle(), name="handle")
         checker = self._tasks.start(self._parts.checker(), name="application_checker")
-        report = self._tasks.start(self._reports.wait_failed(), name="reports")
-        watched: list[asyncio.Task[Any]] = [handle, checker, report]
+        report = self._reports.listen()
+        failures = [report]
         if self._lifespan is not None:
-            watched.append(self._tasks.start(self._lifespan.wait_failed(), name="lifespan"))
-        # A checker that returns is no reason to end.
-        ends = list(watched)
-        while True:
-            await self._stop.wait_any(*ends)
-            if not self._is_graceful or self._stop.stopping.done():
-                break
-            if not checker.done() or _has_failed(checker) or any(
-                task.done() for task in ends if task is not checker
-            ):
-                break
-            ends.remove(checker)
-        await self._end_input(handle, watched)
+            failures.append(self._lifespan.failed)
+        await self._stop.wait_any(handle, checker, *failures)
+        if _has_returned(checker) and self._stop.cancellation is None:
+            # That is no reason to end.
+            await self._stop.wait_any(handle, *failures)
+        await self._end_input([handle, checker])
+        for failure in failures:
+            if failure.done():
+                self._note_error_of(failure)
+        report.cancel()
 
-    async def _end_input(
-        self, handle: asyncio.Task[Any], watched: list[asyncio.Task[Any]]
-    ) -> None:
+    async def _end_input(self, tasks: list[asyncio.Task[None]]) -> None:
         # What ended as cancelled before it was cancelled here has failed: `handle()` may await
         # a listener that somebody else has cancelled.
-        own_cancellations = [task for task in watched if not task.done() and task.cancel()]
+        cancelled = [task for task in tasks if task.cancel()]
         seconds = self._settings.grace_period
-        if not await self._stop.wait_all(
-            *watched, seconds=seconds, on_cancelled=lambda: _cancel(watched)
-        ):
-            for task in watched:
-                if not task.done():
-                    logger.error(
-                        "%s() has not ended within %s s after it was cancelled", task.get_name(),
-                        seconds,
-                    )
-        for task in watched:
-            if task.done() and not (task.cancelled() and task in own_cancellations):
+        await self._stop.wait_all(
+            *tasks, seconds=seconds, on_cancelled=lambda: [task.cancel() for task in tasks]
+        )
+        for task in tasks:
+            if not task.done():
+                logger.error("%s() was cancelled, and has not ended in time", task.get_name())
+            elif not (task.cancelled() and task in cancelled):
                 self._note_error_of(task)
 
     async def _end_instances(self) -> None:
@@ -178,6 +169,8 @@ class Serving:
         lifespan = self._lifespan
         if lifespan is None:
             return
+        if lifespan.failed.done():
+            self._note_error_of(lifespan.failed)
         if lifespan.ready.done():
             lifespan.shut_down()
             await self._wait_lifespan(lifespan.done, self._settings.stop_timeout)
@@ -203,7 +196,7 @@ class Serving:
             error = future.exception()
         except asyncio.CancelledError as cancellation:
             error = cancellation
-        if error is not None:
+        if error is not None and error not in self._errors:
             self._errors.append(error)
 
     def _raise_errors(self) -> None:
@@ -222,10 +215,5 @@ class Serving:
                 del error, errors  # a frame that refers to its own error is a reference cycle
 
 
-def _has_failed(task: asyncio.Task[Any]) -> bool:
-    return task.cancelled() or task.exception() is not None
-
-
-def _cancel(tasks: list[asyncio.Task[Any]]) -> None:
-    for task in tasks:
-        task.cancel()
+def _has_returned(task: asyncio.Task[None]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None

@@ -38,6 +38,9 @@ class Settings:
         _check_choice("lifespan", self.lifespan, get_args(LifespanMode))
         _check_seconds("grace_period", self.grace_period)
         _check_seconds("stop_timeout", self.stop_timeout)
+        if not self.grace_period:
+            # Not even what cleans up without waiting would end in time.
+            raise ValueError("grace_period must be more than 0 seconds")
 
 
 def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
