@@ -8,8 +8,6 @@ from collections.abc import Hashable
 from typing import Any
 
 import pytest
-
-from asgi_server import ApplicationEnd, EndCause, StatelessServer
 from helpers.stateless_servers import (
     SCOPE,
     Boom,
@@ -20,6 +18,8 @@ from helpers.stateless_servers import (
     running,
     task_of,
 )
+
+from asgi_server import ApplicationEnd, EndCause, StatelessServer
 
 # Seconds, of a wait that is not to end by time; far more than any test takes.
 LONG = 1000.0
@@ -139,7 +139,9 @@ async def test_instance_taken_out_of_the_mapping_by_a_subclass_is_not_chosen() -
 
 
 @pytest.mark.asyncio
-async def test_evicted_instance_gets_its_last_message_behind_the_others_and_ends_by_itself() -> None:
+async def test_evicted_instance_gets_its_last_message_behind_the_others_and_ends_by_itself() -> (
+    None
+):
     server = SayingBye(end_at_disconnect, max_applications=1, grace_period=LONG)
     async with running(server):
         server.message("ann", "hello")

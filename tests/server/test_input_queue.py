@@ -168,7 +168,7 @@ async def test_put_nowait_raises_when_full() -> None:
     queue.put_nowait("a")
 
     assert queue.full()
-    with pytest.raises(asyncio.QueueFull, match="'ann' holds 1 messages.*await put"):
+    with pytest.raises(asyncio.QueueFull, match=r"'ann' holds 1 messages.*await put"):
         queue.put_nowait("b")
     assert queue.add_up() == (1, 1, 0)
 

@@ -19,8 +19,6 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 import pytest
-
-from asgi_server import StatelessServer
 from helpers.stateless_servers import (
     SCOPE,
     Boom,
@@ -32,6 +30,7 @@ from helpers.stateless_servers import (
     task_of,
 )
 
+from asgi_server import StatelessServer
 
 # What a server is made of
 

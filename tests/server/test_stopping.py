@@ -9,10 +9,10 @@ import threading
 from typing import Any
 
 import pytest
-
-from asgi_server import EndCause
 from helpers.children import Ended, interrupt_python_once_ready, run_python
 from helpers.stateless_servers import SCOPE, Reporting, Server, running, task_of
+
+from asgi_server import EndCause
 
 needs_signals = pytest.mark.skipif(sys.platform == "win32", reason="no signals for one process")
 

@@ -149,6 +149,8 @@ class Lifespan:
             self._give_up()
 
     def _is_unknown(self, why: str, error: BaseException | None = None) -> None:
+        # Often called by the task itself, which then ends at what it waits for next.
+        self.task.cancel()
         if self._mode == "on":
             text = f"{error!r}" if error is not None else why
             self._fail(self.ready, "startup", text, error)

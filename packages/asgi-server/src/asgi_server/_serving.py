@@ -138,7 +138,8 @@ class Serving:
                 logger.warning(
                     "%s applications were at work for longer than %s s after the end of the"
                     " input, and are cancelled",
-                    instances.at_work(), seconds,
+                    instances.at_work(),
+                    seconds,
                 )
         instances.cancel_all()
         # No time of its own: each instance becomes overdue when its grace period is over.

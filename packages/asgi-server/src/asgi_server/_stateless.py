@@ -245,9 +245,7 @@ class StatelessServer(ApplicationHooks):
         settings = self.__settings
         try:
             if settings.lifespan != "off":
-                self.__lifespan = Lifespan(
-                    self.__single_callable, settings.lifespan, self.__tasks
-                )
+                self.__lifespan = Lifespan(self.__single_callable, settings.lifespan, self.__tasks)
             parts = Parts(
                 settings,
                 self.__instances,
