@@ -149,11 +149,11 @@ class ApplicationInstances:
         """
         details = self.by_scope_id[scope_id]
         self._take_out(details)
+        task = details["future"]
+        if task.done():
+            return  # by itself, in this iteration of the loop
         if cause is EndCause.EVICTED:
             self.tally.evicted += 1
-        task = details["future"]
-        if task.done() or task not in self._running:
-            return
         notice = self._observer.last_message(details, cause)
         if notice is None:
             self._endings.cancel(task, cause)
