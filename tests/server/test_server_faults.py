@@ -193,9 +193,7 @@ class FaultyServer(StatelessServer):
         return queue
 
     def put_nowait(self, number: int, behaviour: Any) -> None:
-        self.put_into(
-            self.get_or_create_application_instance(number, {"type": "test"}), behaviour
-        )
+        self.put_into(self.get_or_create_application_instance(number, {"type": "test"}), behaviour)
 
     def put_into(self, queue: InputQueue, behaviour: Any) -> None:
         try:
@@ -242,7 +240,7 @@ async def run(program: Program) -> FaultyServer:
     await asyncio.wait([arun])
     server.may_end.set()
     check_end_of_arun(program, arun)
-    # One that had to be left ends by itself now. The limit is for a bug, and far from what it takes.
+    # One that had to be left ends by itself now; the limit is for a bug.
     while others := asyncio.all_tasks() - {asyncio.current_task()}:
         done, _ = await asyncio.wait(others, timeout=LIMIT, return_when=asyncio.FIRST_COMPLETED)
         assert done, others

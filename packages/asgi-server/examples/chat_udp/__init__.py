@@ -1,0 +1,1 @@
+"""A chat over UDP: rooms, one process, a server and a client."""
