@@ -3,7 +3,14 @@
 from collections.abc import Iterable
 from typing import Any, assert_type
 
-from asgi_server import StatelessServer
+from asgi_server import (
+    ApplicationDetails,
+    ApplicationEnd,
+    EndCause,
+    InputQueue,
+    ServerCounters,
+    StatelessServer,
+)
 from asgi_server.compatibility import guarantee_single_callable, is_double_callable
 from asgi_server.testing import ApplicationCommunicator
 from asgi_server.typing import (
@@ -60,10 +67,24 @@ class Server(StatelessServer):
     async def application_send(self, scope: Any, message: Any) -> None:
         assert_type(self.max_applications, int)
 
+    async def application_ended(
+        self, application_details: ApplicationDetails, end: ApplicationEnd
+    ) -> None:
+        assert_type(end.cause, EndCause)
+        assert_type(end.exception, BaseException | None)
+        assert_type(application_details["input_queue"], InputQueue)
+
+    def application_dropped(self, message: Any, input_queue: InputQueue) -> None:
+        assert_type(input_queue.dropped, int)
+
 
 def run_server() -> None:
     server = Server(hello, max_applications=10)
     assert_type(server.run(), None)
+    server.stop(at_once=True)
+    assert_type(server.counters(), ServerCounters)
+    Server(hello, queue_limit=10, queue_policy="drop_oldest", grace_period=0.5, lifespan="auto")
+    Server(hello, queue_policy="drop")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Server(hello, max_applications="10")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 

@@ -45,11 +45,11 @@ class QueueGroup:
         on_dropped: Callable[[InputQueue, Any], None],
         on_overflow: Callable[[InputQueue], None],
     ) -> None:
-        self.limit = limit
-        self.policy = policy
-        self.tally = tally
-        self.on_dropped = on_dropped
-        self.on_overflow = on_overflow
+        self.limit: int | None = limit
+        self.policy: QueuePolicy = policy
+        self.tally: Tally = tally
+        self.on_dropped: Callable[[InputQueue, Any], None] = on_dropped
+        self.on_overflow: Callable[[InputQueue], None] = on_overflow
         self.on_idle: Callable[[], None] | None = None
         self.idle: OrderedDict[InputQueue, None] = OrderedDict()
 
@@ -89,16 +89,16 @@ class InputQueue:
     )
 
     def __init__(self, scope_id: Hashable, group: QueueGroup) -> None:
-        self.scope_id = scope_id
-        self.dropped = 0
-        self._group = group
+        self.scope_id: Hashable = scope_id
+        self.dropped: int = 0
+        self._group: QueueGroup = group
         # An empty deque takes 600 bytes: there is none while there is nothing in it.
         self._messages: deque[Any] | None = None
         self._putters: OrderedDict[asyncio.Future[None], Any] | None = None
         # A list, since an application with more than a few calls of receive() at once is rare.
         self._getters: list[asyncio.Future[None]] = []
         self._notice: Any = _NOTHING
-        self._is_closed = False
+        self._is_closed: bool = False
 
     @property
     def maxsize(self) -> int:
@@ -126,10 +126,11 @@ class InputQueue:
         Raises:
             asyncio.QueueFull: There is no room, and the policy is `wait`.
         """
-        if self._is_closed:
-            self._drop_new(message)
-        elif self._has_room():
+        # First what is most frequent (benchmark "StatelessServer message").
+        if not self._is_closed and (self._group.limit is None or self._has_room()):
             self._append(message)
+        elif self._is_closed:
+            self._drop_new(message)
         elif self._group.policy == "wait":
             raise asyncio.QueueFull(
                 f"the queue of {self.scope_id!r} holds {self.qsize()} messages, its limit:"
@@ -161,7 +162,11 @@ class InputQueue:
         while not self._messages and self._notice is _NOTHING:
             getter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._getters.append(getter)
-            self._becomes_idle()
+            if not self._is_closed:
+                group = self._group
+                group.idle[self] = None
+                if group.on_idle is not None:
+                    group.on_idle()
             try:
                 await getter
             except BaseException:
@@ -226,14 +231,16 @@ class InputQueue:
         return limit is None or (not self._putters and self.qsize() < limit)
 
     def _append(self, message: Any) -> None:
-        if self._messages is None:
-            self._messages = deque()
-        self._messages.append(message)
-        tally = self._group.tally
+        messages, group = self._messages, self._group
+        if messages is None:
+            self._messages = deque((message,))
+        else:
+            messages.append(message)
+        tally = group.tally
         tally.messages_in += 1
         tally.queue_depth += 1
         if self._getters:
-            self._group.idle.pop(self, None)
+            group.idle.pop(self, None)
             self._wake_getter()
 
     def _overflow(self, message: Any) -> None:
@@ -279,14 +286,6 @@ class InputQueue:
             if not getter.done():
                 getter.set_result(None)
                 return
-
-    def _becomes_idle(self) -> None:
-        if self._is_closed:
-            return
-        group = self._group
-        group.idle[self] = None
-        if group.on_idle is not None:
-            group.on_idle()
 
     def _stops_waiting(self, getter: asyncio.Future[None]) -> None:
         if getter in self._getters:

@@ -177,7 +177,8 @@ class ApplicationInstances:
             idle.move_to_end(queue)
         if not self.by_scope_id:
             raise ValueError("there is no application instance to delete")
-        return next(iter(self.by_scope_id))
+        least_recent: Hashable = next(iter(self.by_scope_id))
+        return least_recent
 
     # All instances
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 __all__ = ["Stop", "StopRequest"]
 
@@ -92,7 +93,7 @@ class Stop:
         self.at_once: asyncio.Future[None] = self.loop.create_future()
         self.cancellation: asyncio.CancelledError | None = None
 
-    async def wait_any(self, *futures: asyncio.Future[object]) -> None:
+    async def wait_any(self, *futures: asyncio.Future[Any]) -> None:
         """Wait until one of `futures` is done, or the server is to stop or was cancelled."""
         try:
             await asyncio.wait((*futures, self.stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -101,7 +102,7 @@ class Stop:
 
     async def wait_all(
         self,
-        *futures: asyncio.Future[object],
+        *futures: asyncio.Future[Any],
         seconds: float,
         on_cancelled: Callable[[], object] | None = None,
     ) -> bool:
