@@ -326,7 +326,7 @@ async def test_application_is_not_called_with_a_lifespan_unless_that_is_said() -
 
 
 @pytest.mark.asyncio
-async def test_stop_during_the_startup_cancels_it() -> None:
+async def test_stop_during_the_startup_cancels_it(caplog: pytest.LogCaptureFixture) -> None:
     cancelled: list[bool] = []
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
@@ -341,6 +341,7 @@ async def test_stop_during_the_startup_cancels_it() -> None:
         server.stop()
         await arun
     assert cancelled == [True]
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize("ignores", [False, True])

@@ -33,7 +33,7 @@ async def test_error_of_a_hook_goes_to_who_listens() -> None:
     reports = Reports()
     error = OSError("disk full")
     listener = reports.listen()
-    reports.start(fail(error))
+    reports.start(fail, error)
 
     with pytest.raises(OSError, match="disk full") as caught:
         await listener
@@ -65,7 +65,7 @@ async def test_error_with_nobody_listening_goes_to_the_exception_handler_of_the_
     contexts = collect_unhandled()
     reports = Reports()
     error = OSError("disk full")
-    reports.start(fail(error))
+    reports.start(fail, error)
     await ended(reports)
 
     context = contexts.get_nowait()
@@ -79,8 +79,8 @@ async def test_second_error_goes_to_the_exception_handler_of_the_loop() -> None:
     reports = Reports()
     first, second = OSError("first"), OSError("second")
     listener = reports.listen()
-    reports.start(fail(first))
-    reports.start(fail(second))
+    reports.start(fail, first)
+    reports.start(fail, second)
     await ended(reports)
 
     with pytest.raises(OSError, match="first"):
@@ -93,8 +93,8 @@ async def test_hook_that_returns_or_is_cancelled_is_no_failure() -> None:
     contexts = collect_unhandled()
     reports = Reports()
     listener = reports.listen()
-    reports.start(cancel())
-    reports.start(asyncio.sleep(0))
+    reports.start(cancel)
+    reports.start(asyncio.sleep, 0)
     await ended(reports)
 
     assert not listener.done()

@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asgi_server import ApplicationEnd, EndCause, InputQueue, StatelessServer
@@ -256,6 +256,8 @@ def check_end_of_arun(program: Program, arun: asyncio.Task[None]) -> None:
         arun.result()
 
 
+# Half of what the profile says: the grace periods take their time.
+@settings(max_examples=settings().max_examples // 2)
 @given(PROGRAMS)
 def test_no_task_is_left_and_the_counters_add_up(program: Program) -> None:
     server = asyncio.run(run(program))

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from helpers.children import Ended, interrupt_python_once_ready, run_python
+from helpers.loop_kinds import LOOP_KINDS
 from helpers.stateless_servers import SCOPE, Reporting, Server, running, task_of
 
 from asgi_server import EndCause
@@ -357,6 +358,54 @@ async def test_listener_cancelled_by_something_else_ends_the_server() -> None:
 
     with pytest.raises(asyncio.CancelledError):
         await Broken().arun()
+
+
+def test_instance_left_on_a_loop_that_has_ended_is_forgotten_by_the_next_run() -> None:
+    class Once(Server):
+        may_end = False
+
+        async def handle(self) -> None:
+            event = asyncio.Event()
+            if self.may_end:
+                event.set()
+            self.message("ann", event)
+            await self.sent.get()
+
+    server = Once(never_end, stop_timeout=0, grace_period=0.01)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(server.arun())
+    left = asyncio.all_tasks(loop)
+    assert len(left) == 1
+    assert server.counters().overdue == 1
+    loop.close()
+
+    server.may_end = True
+    asyncio.run(server.arun())
+    counters = server.counters()
+    assert (counters.created, counters.ended, counters.overdue) == (2, 2, 0)
+    for task in left:
+        # Python logs what is lost with a loop, when it is collected.
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("kind", LOOP_KINDS)
+def test_every_kind_of_event_loop_serves_and_stops(kind: str) -> None:
+    server = Reporting(slow, max_applications=2)
+
+    async def serve() -> None:
+        async with running(server) as arun:
+            for scope_id in "abc":
+                server.message(scope_id, "hello")
+                assert server.get_or_create_application_instance(scope_id, {}).qsize() == 1
+                await server.sent.get()
+            server.stop()
+            await arun
+
+    with asyncio.Runner(loop_factory=LOOP_KINDS[kind]) as runner:
+        runner.run(serve())
+    causes = [server.ends.get_nowait()[1].cause for _ in range(3)]
+    assert causes == [EndCause.EVICTED, EndCause.STOPPED, EndCause.STOPPED]
+    assert server.counters().ended == 3
 
 
 # run(), in a process of its own

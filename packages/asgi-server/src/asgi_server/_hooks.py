@@ -117,16 +117,16 @@ class HookCaller:
         """Report a failure, and the end."""
         exception = end.exception
         if exception is not None and not isinstance(exception, (KeyboardInterrupt, SystemExit)):
-            self._reports.start(self._hooks.application_exception(exception, details))
+            self._reports.start(self._hooks.application_exception, exception, details)
         hook = self._hooks.application_ended
         # A task that does nothing would cost as much as all the rest of an eviction (benchmark
         # "StatelessServer new scope").
         if getattr(hook, "__func__", None) is not ApplicationHooks.application_ended:
-            self._reports.start(hook(details, end))
+            self._reports.start(hook, details, end)
 
     def instance_overdue(self, details: ApplicationDetails) -> None:
         """Report that an instance has not ended."""
-        self._reports.start(self._hooks.application_overdue(details))
+        self._reports.start(self._hooks.application_overdue, details)
 
     def message_dropped(self, queue: InputQueue, message: Any) -> None:
         """Report a message that was dropped."""

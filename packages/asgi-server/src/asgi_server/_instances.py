@@ -204,6 +204,9 @@ class ApplicationInstances:
     def open(self) -> None:
         """Let instances be started again, after `cancel_all()`."""
         self._is_closed = False
+        for task in [task for task in self._running if task.get_loop().is_closed()]:
+            # It was left when the server ran before, on a loop that has ended without it.
+            self._forget(task)
 
     def begin_stop(self) -> None:
         """Give a last message to each instance that has one."""
@@ -258,19 +261,24 @@ class ApplicationInstances:
     # What happens to an instance
 
     def _reap(self, task: asyncio.Task[Any]) -> None:
-        details = self._running.pop(task)
-        # A new instance may have taken the place of one that was deleted.
-        self._take_out(details)
-        cause, was_overdue = self._endings.pop(task)
+        details = self._running.get(task)
+        if details is None:
+            return  # forgotten: its loop was closed before this could be called
+        cause, was_overdue = self._forget(task)
         exception = None if task.cancelled() else task.exception()
-        tally = self.tally
-        tally.ended += 1
-        tally.overdue -= was_overdue
-        tally.failed += exception is not None
+        self.tally.failed += exception is not None
         undelivered = details["input_queue"].drop_all()
         end = ApplicationEnd(cause, exception, task.cancelled(), was_overdue, undelivered)
         self._observer.instance_ended(details, end)
         self._check_waiter()
+
+    def _forget(self, task: asyncio.Task[Any]) -> tuple[EndCause, bool]:
+        # A new instance may have taken the place of one that was deleted.
+        self._take_out(self._running.pop(task))
+        cause, was_overdue = self._endings.pop(task)
+        self.tally.ended += 1
+        self.tally.overdue -= was_overdue
+        return cause, was_overdue
 
     def _report_overdue(self, task: asyncio.Task[Any]) -> None:
         self.tally.overdue += 1

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from asgi_server._tasks import TaskSet
+from asgi_server._tasks import TaskSet, call_async
 
 __all__ = ["Reports"]
 
@@ -30,10 +30,10 @@ class Reports:
         self.calls = TaskSet()
         self._listener: asyncio.Future[None] | None = None
 
-    def start(self, hook_call: Coroutine[Any, Any, None]) -> None:
-        """Run the call of an async hook as a task."""
-        name = getattr(hook_call, "__name__", "hook")
-        self.calls.start(hook_call, name=name).add_done_callback(self._ended)
+    def start(self, hook: Callable[..., Awaitable[None]], *arguments: Any) -> None:
+        """Call an async hook in a task."""
+        call = call_async(hook, *arguments)
+        self.calls.start(call, name=_name_of(hook)).add_done_callback(self._ended)
 
     def call(self, hook: Callable[..., Result], *arguments: Any) -> Result | None:
         """Call a hook that is not async, and return its result; None if it raised."""
@@ -41,7 +41,7 @@ class Reports:
             return hook(*arguments)
         except Exception as error:
             # Whoever put a message, or ended an instance, is not to be interrupted halfway.
-            self._fail(error, getattr(hook, "__name__", "a hook"))
+            self._fail(error, _name_of(hook))
             return None
 
     def listen(self) -> asyncio.Future[None]:
@@ -65,3 +65,8 @@ class Reports:
             return
         context = {"message": f"{name}() raised", "exception": error}
         asyncio.get_running_loop().call_exception_handler(context)
+
+
+def _name_of(hook: Callable[..., object]) -> str:
+    name: str = getattr(hook, "__name__", "a hook")
+    return name

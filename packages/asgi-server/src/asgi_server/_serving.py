@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,7 @@ from asgi_server._lifespan import Lifespan
 from asgi_server._reports import Reports
 from asgi_server._settings import Settings
 from asgi_server._stopping import Stop
-from asgi_server._tasks import TaskSet
+from asgi_server._tasks import TaskSet, call_async
 
 __all__ = ["Parts", "Serving"]
 
@@ -51,8 +51,8 @@ class Parts:
     instances: ApplicationInstances
     reports: Reports
     tasks: TaskSet
-    handle: Callable[[], Coroutine[Any, Any, None]]
-    checker: Callable[[], Coroutine[Any, Any, None]]
+    handle: Callable[[], Awaitable[None]]
+    checker: Callable[[], Awaitable[None]]
 
 
 class Serving:
@@ -96,8 +96,8 @@ class Serving:
         return self._is_graceful and not self._stop.stopping.done()
 
     async def _take_input(self) -> None:
-        handle = self._tasks.start(self._parts.handle(), name="handle")
-        checker = self._tasks.start(self._parts.checker(), name="application_checker")
+        handle = self._tasks.start(call_async(self._parts.handle), name="handle")
+        checker = self._tasks.start(call_async(self._parts.checker), name="application_checker")
         report = self._reports.listen()
         failures = [report]
         if self._lifespan is not None:
@@ -173,16 +173,16 @@ class Serving:
         if lifespan.failed.done():
             self._note_error_of(lifespan.failed)
         if lifespan.ready.done():
+            self._note_error_of(lifespan.ready)
             lifespan.shut_down()
-            await self._wait_lifespan(lifespan.done, self._settings.stop_timeout)
-        if lifespan.done.done():
-            self._note_error_of(lifespan.done)
-            # An application that is done returns, if it is let: a cancellation could interrupt
-            # what it does after its last message.
-            if await self._wait_lifespan(lifespan.task, self._settings.grace_period):
-                return
-        else:
-            logger.error("The application's lifespan has not ended in time, and is cancelled")
+            if await self._wait_lifespan(lifespan.done, self._settings.stop_timeout):
+                self._note_error_of(lifespan.done)
+                # An application that is done returns, if it is let: a cancellation could
+                # interrupt what it does after its last message.
+                if await self._wait_lifespan(lifespan.task, self._settings.grace_period):
+                    return
+            else:
+                logger.error("The application's lifespan has not ended in time, and is cancelled")
         lifespan.cancel()
         if not await self._wait_lifespan(lifespan.task, self._settings.grace_period):
             logger.error("The application's lifespan has not ended after it was cancelled")

@@ -219,6 +219,9 @@ class StatelessServer(ApplicationHooks):
             number = run_with_signals(self.arun, stop, self.__settings.grace_period)
         except KeyboardInterrupt:
             number = signal.SIGINT
+        finally:
+            # A signal may have come when everything had ended: it is not for the next run().
+            self.__stop_request.end()
         if number is not None:
             name = "Ctrl-C/interrupt" if number == signal.SIGINT else signal.Signals(number).name
             logger.info("Exiting due to %s", name)

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
-__all__ = ["TaskSet"]
+__all__ = ["TaskSet", "call_async"]
+
+
+Result = TypeVar("Result")
+
+
+async def call_async(function: Callable[..., Awaitable[Result]], *arguments: Any) -> Result:
+    """Call `function` and await what it returns.
+
+    What a subclass overrides may return any awaitable, while a task needs a coroutine; and what
+    it raises when it is called is raised in the task, too.
+    """
+    return await function(*arguments)
 
 
 class TaskSet:
