@@ -1,7 +1,7 @@
 """ApplicationCommunicator, section by section.
 
 The applications under test; making one and the start; then its methods: receive_output,
-receive_nothing, send_input, wait, stop; and its collection.
+receive_nothing, wait_receiving, send_input, wait, stop; the block; and its collection.
 """
 
 from __future__ import annotations
@@ -13,8 +13,12 @@ import weakref
 from typing import Any
 
 import pytest
+from helpers.loop_kinds import LOOP_KINDS
 
 from asgi_server.testing import ApplicationCancelledError, ApplicationCommunicator
+from asgi_server.validation import ProtocolViolationError
+
+pytestmark = pytest.mark.usefixtures("quiet_asyncio")
 
 SCOPE = {"type": "test"}
 SOON = 0.001  # a time-out that has to run out
@@ -129,6 +133,48 @@ async def test_application_runs_in_an_empty_context_of_its_own() -> None:
 
 
 @pytest.mark.asyncio
+async def test_application_runs_in_the_context_that_is_given() -> None:
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await send(language.get())
+
+    token = language.set("de")
+    communicator = ApplicationCommunicator(application, SCOPE, context=contextvars.copy_context())
+    language.reset(token)
+
+    assert await communicator.receive_output() == "de"
+
+
+@pytest.mark.parametrize("kind", LOOP_KINDS)
+def test_communicator_runs_on_every_kind_of_event_loop(kind: str) -> None:
+    async def use() -> None:
+        communicator = ApplicationCommunicator(echo, SCOPE)
+        await communicator.send_input("hello")
+        assert await communicator.receive_output() == "hello"
+        assert await communicator.receive_nothing(timeout=SOON)
+        await communicator.wait(timeout=SOON)
+
+    with asyncio.Runner(loop_factory=LOOP_KINDS[kind]) as runner:
+        runner.run(use())
+
+
+def test_use_on_a_second_event_loop_is_an_error_and_no_hang() -> None:
+    communicator = ApplicationCommunicator(echo, SCOPE)
+    with asyncio.Runner() as first, asyncio.Runner() as second:
+        first.run(communicator.send_input("hello"))
+        for use in (
+            communicator.receive_output(),
+            communicator.receive_nothing(),
+            communicator.wait_receiving(),
+            communicator.send_input("hello"),
+            communicator.wait(),
+        ):
+            with pytest.raises(RuntimeError, match="started on another event loop"):
+                second.run(use)
+        assert first.run(communicator.receive_output()) == "hello"
+        first.run(communicator.wait(timeout=SOON))
+
+
+@pytest.mark.asyncio
 async def test_future_is_the_task_and_holds_the_result() -> None:
     async def answer(scope: Any, receive: Any, send: Any) -> int:
         return 42
@@ -182,6 +228,42 @@ async def test_receive_that_times_out_leaves_the_application_and_the_test_alone(
     await communicator.send_input("still there?")
     assert await communicator.receive_output() == "still there?"
     communicator.stop()
+
+
+@pytest.mark.asyncio
+async def test_time_out_says_where_the_application_waits_or_that_it_has_ended() -> None:
+    async def never_ends(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    communicator = ApplicationCommunicator(never_ends, SCOPE)
+    with pytest.raises(
+        TimeoutError, match=r"nothing within 0.001 s.*test_testing.py:\d+, in never"
+    ):
+        await communicator.receive_output(SOON)
+    communicator.stop()
+    with pytest.raises(TimeoutError, match="it has ended"):
+        await (await ended(ApplicationCommunicator(return_at_once, SCOPE))).receive_output(SOON)
+
+
+@pytest.mark.asyncio
+async def test_time_out_error_of_the_application_is_not_that_of_the_wait() -> None:
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        raise TimeoutError("of the application")
+
+    communicator = ApplicationCommunicator(application, SCOPE)
+    with pytest.raises(TimeoutError, match="of the application"):
+        await communicator.receive_output()
+
+
+@pytest.mark.asyncio
+async def test_application_that_sends_without_end_does_not_keep_the_loop_from_a_time_out() -> None:
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        while True:
+            await send("more")
+
+    communicator = ApplicationCommunicator(application, SCOPE)
+    await communicator.wait(timeout=SOON)
+    assert communicator.future.cancelled()
 
 
 @pytest.mark.asyncio
@@ -315,6 +397,48 @@ async def test_failure_during_receive_nothing_is_raised_by_the_next_call() -> No
     assert await communicator.receive_nothing(timeout=SOON) is True
     with pytest.raises(ValueError, match="broken"):
         await communicator.send_input("hello")
+
+
+# wait_receiving
+
+
+@pytest.mark.asyncio
+async def test_application_that_asks_for_more_has_sent_its_answer_or_none() -> None:
+    async def answer_questions(scope: Any, receive: Any, send: Any) -> None:
+        while True:
+            message = await receive()
+            await asyncio.sleep(0)
+            if message.endswith("?"):
+                await send("yes")
+
+    communicator = ApplicationCommunicator(answer_questions, SCOPE)
+    await communicator.send_input("no question")
+    await communicator.wait_receiving()
+    assert await communicator.receive_nothing(timeout=0) is True
+
+    await communicator.send_input("a question?")
+    await communicator.wait_receiving()
+    assert await communicator.receive_nothing(timeout=0) is False
+    communicator.stop()
+
+
+@pytest.mark.parametrize("application", [return_at_once, fail_at_once])
+@pytest.mark.asyncio
+async def test_application_that_ends_is_not_waited_for(application: Any) -> None:
+    communicator = ApplicationCommunicator(application, SCOPE)
+    await communicator.wait_receiving(timeout=None)
+    communicator.stop(exceptions=False)
+
+
+@pytest.mark.asyncio
+async def test_application_that_does_neither_times_out() -> None:
+    async def never_receives(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    communicator = ApplicationCommunicator(never_receives, SCOPE)
+    with pytest.raises(TimeoutError, match=r"has not asked for input.*in never_receives"):
+        await communicator.wait_receiving(timeout=SOON)
+    communicator.stop()
 
 
 # send_input
@@ -492,6 +616,84 @@ def test_stop_after_the_loop_has_been_closed_does_nothing() -> None:
     communicator.stop()
     assert not communicator.future.done()
     communicator.future.get_coro().close()  # type: ignore[union-attr]
+
+
+# The block
+
+
+@pytest.mark.asyncio
+async def test_block_ends_with_the_application_cancelled() -> None:
+    async with ApplicationCommunicator(echo, SCOPE) as communicator:
+        await communicator.send_input("hello")
+        assert await communicator.receive_output() == "hello"
+    assert communicator.future.cancelled()
+
+
+@pytest.mark.asyncio
+async def test_block_raises_the_failure_that_the_test_has_not_seen() -> None:
+    with pytest.raises(ValueError, match="broken"):
+        async with ApplicationCommunicator(fail_at_once, SCOPE) as communicator:
+            await asyncio.wait([communicator.future])
+    async with ApplicationCommunicator(fail_at_once, SCOPE) as communicator:
+        with pytest.raises(ValueError, match="broken"):
+            await communicator.wait()
+
+
+@pytest.mark.asyncio
+async def test_block_that_raises_notes_the_failure_of_the_application() -> None:
+    with pytest.raises(AssertionError, match="of the test") as caught:
+        async with ApplicationCommunicator(fail_at_once, SCOPE) as communicator:
+            await asyncio.wait([communicator.future])
+            raise AssertionError("of the test")
+    assert caught.value.__notes__[0].endswith("ValueError: broken")
+
+
+@pytest.mark.asyncio
+async def test_block_waits_for_the_clean_up_also_when_it_is_cancelled() -> None:
+    steps: list[str] = []
+    cleans_up = asyncio.Event()
+    may_end = asyncio.Event()
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await receive()
+        finally:
+            cleans_up.set()
+            try:
+                await may_end.wait()
+            finally:
+                await asyncio.sleep(0)
+                steps.append("application")
+
+    async def test() -> None:
+        try:
+            async with ApplicationCommunicator(application, SCOPE) as communicator:
+                await communicator.wait_receiving()
+        finally:
+            steps.append("test")
+
+    testing = asyncio.create_task(test())
+    await cleans_up.wait()
+    testing.cancel()
+    await asyncio.wait([testing])
+    assert testing.cancelled()
+    assert steps == ["application", "test"]
+
+
+# Validation
+
+
+@pytest.mark.asyncio
+async def test_validation_is_off_unless_it_is_asked_for() -> None:
+    wrong = {"type": "http.response.start"}
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await send(wrong)
+
+    scope = {"type": "lifespan", "asgi": {"version": "3.0"}}
+    assert await ApplicationCommunicator(application, scope).receive_output() == wrong
+    with pytest.raises(ProtocolViolationError):
+        await ApplicationCommunicator(application, scope, validate=True).receive_output()
 
 
 # Collection

@@ -1,0 +1,1 @@
+"""What `asgi_server.testing` offers, one module for each thing."""
