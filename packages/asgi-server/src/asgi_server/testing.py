@@ -1,8 +1,26 @@
-"""Run an ASGI application under test, and talk to it as a server would."""
+"""Run an ASGI application under test, and talk to it as a server would.
+
+| class                    | is                                                                |
+|--------------------------|-------------------------------------------------------------------|
+| `ApplicationCommunicator`| messages as they are, for any protocol                            |
+| `HTTPCommunicator`       | one request; the response as it is sent, chunk by chunk           |
+
+All run the application in a task of its own on the event loop of the test, and wait without
+polling. asyncio only.
+"""
 
 from __future__ import annotations
 
 from asgi_server._testing.communicator import ApplicationCommunicator
-from asgi_server._testing.errors import ApplicationCancelledError
+from asgi_server._testing.errors import (
+    ApplicationCancelledError,
+    ClientDisconnectedError,
+)
+from asgi_server._testing.http import HTTPCommunicator
 
-__all__ = ["ApplicationCancelledError", "ApplicationCommunicator"]
+__all__ = [
+    "ApplicationCancelledError",
+    "ApplicationCommunicator",
+    "ClientDisconnectedError",
+    "HTTPCommunicator",
+]

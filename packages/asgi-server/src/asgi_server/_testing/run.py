@@ -14,7 +14,7 @@ from asgi_server._testing.errors import ApplicationCancelledError, ClientDisconn
 from asgi_server._testing.places import describe
 from asgi_server.compatibility import guarantee_single_callable
 
-__all__ = ["ApplicationRun", "application_under_test"]
+__all__ = ["ApplicationRun", "add_note", "application_under_test"]
 
 
 def application_under_test(
@@ -136,8 +136,7 @@ class ApplicationRun:
         if failure is None or failure is error or self._failure_was_raised:
             return
         self._failure_was_raised = True
-        report = "".join(traceback.format_exception(failure)).rstrip()
-        error.add_note(f"The application under test had failed as well:\n{report}")
+        add_note(error, "The application under test had failed as well:", failure)
 
     def forget_failure(self) -> None:
         """Keep the event loop from logging a failure that nobody has asked for."""
@@ -202,6 +201,12 @@ class ApplicationRun:
         return ApplicationCancelledError(
             "the application was cancelled, and not by the communicator that runs it"
         )
+
+
+def add_note(error: BaseException, heading: str, other: BaseException) -> None:
+    """Have the report of `error` show `other`, too, which comes second."""
+    report = "".join(traceback.format_exception(other)).rstrip()
+    error.add_note(f"{heading}\n{report}")
 
 
 def _is_disconnect(error: BaseException) -> bool:

@@ -1,0 +1,121 @@
+"""The server's part of one HTTP request: what the application's `receive` and `send` do.
+
+| state    | what the application may send next                         |
+|----------|------------------------------------------------------------|
+| START    | early hints, the start                                     |
+| BODY     | a part of the body, in any of its forms                    |
+| TRAILERS | a part of the trailers, if the start has announced them    |
+| COMPLETE | nothing                                                    |
+
+and, until it is complete, pushes and debug information. What does not belong there is refused
+where it is sent, as servers do: the error shows the line of the application.
+
+Source: https://asgi.readthedocs.io/en/latest/specs/www.html ("HTTP"), and
+https://asgi.readthedocs.io/en/latest/extensions.html.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from collections.abc import Mapping
+from typing import Any
+
+from asgi_server._testing.errors import ClientDisconnectedError
+from asgi_server._testing.http_messages import as_client_sees
+from asgi_server._testing.messages import Input, Output
+
+__all__ = ["HTTPServerSide"]
+
+# The name of every other message is also that of the extension that allows it.
+_WITHOUT_EXTENSION = ("http.response.start", "http.response.body")
+_ANY_TIME = ("http.response.push", "http.response.debug")
+
+DISCONNECT = {"type": "http.disconnect"}
+
+
+class _State(enum.Enum):
+    START = ("http.response.start", "http.response.early_hint")
+    BODY = ("http.response.body", "http.response.pathsend", "http.response.zerocopysend")
+    TRAILERS = ("http.response.trailers",)
+    COMPLETE = ()
+
+
+class HTTPServerSide:
+    """Gives the request to the application and takes its response.
+
+    Args:
+        scope: Of the request: its extensions, and the version of the specification, matter.
+        max_unread: So many messages may be unread when `send` returns.
+    """
+
+    def __init__(self, scope: Mapping[str, Any], max_unread: int) -> None:
+        self.input = Input()
+        self.output = Output(max_unread)
+        self._extensions = scope.get("extensions") or {}
+        version: str = scope["asgi"].get("spec_version", "2.0")
+        self._raises_when_gone = [int(number) for number in version.split(".")] >= [2, 4]
+        self._state = _State.START
+        self._has_trailers = False
+        self._client_has_gone = False
+
+    async def receive(self) -> Any:
+        """Give the next part of the request; then the disconnect, as often as it is asked for."""
+        message = await self.input.receive()
+        if message is not DISCONNECT:
+            return message
+        self.input.queue.put_nowait(message)
+        # One that does not care must not keep the event loop from all else.
+        await asyncio.sleep(0)
+        return dict(message)
+
+    async def send(self, message: Any) -> None:
+        """Take a part of the response; wait while too much of it is unread.
+
+        Raises:
+            TypeError: It is no message.
+            RuntimeError: It may not be sent, or not now.
+            ClientDisconnectedError: The client has gone.
+        """
+        if self._client_has_gone:
+            if self._raises_when_gone:
+                raise ClientDisconnectedError("the client has disconnected")
+            await asyncio.sleep(0)  # as in `receive`
+            return
+        self._check(message)
+        message = as_client_sees(message)
+        self._advance(message)
+        await self.output.send(message)
+
+    def disconnect(self) -> None:
+        """The client goes. What was sent before can still be read."""
+        self._client_has_gone = True
+        if self._state is not _State.COMPLETE:
+            self.input.queue.put_nowait(DISCONNECT)
+        self.output.lift_limit()
+
+    def _check(self, message: Any) -> None:
+        kind = message.get("type") if isinstance(message, Mapping) else None
+        if not isinstance(kind, str):
+            raise TypeError(f"send() takes a dict with a 'type', and was given {message!r}")
+        now = self._state.value
+        if kind not in now and (kind not in _ANY_TIME or not now):
+            expected = repr(now[0]) if now else "nothing more"
+            raise RuntimeError(f"the application sent {kind!r} where {expected} is expected")
+        if kind not in _WITHOUT_EXTENSION and kind not in self._extensions:
+            raise RuntimeError(
+                f"the application sent {kind!r}, and the scope does not offer that extension:"
+                f" make the communicator with extensions=[{kind!r}] if it should"
+            )
+
+    def _advance(self, message: dict[str, Any]) -> None:
+        kind = message["type"]
+        if kind == "http.response.start":
+            self._has_trailers = message["trailers"]
+            self._state = _State.BODY
+        elif kind == "http.response.body" and not message["more_body"]:
+            self._state = _State.TRAILERS if self._has_trailers else _State.COMPLETE
+        elif kind == "http.response.trailers" and not message["more_trailers"]:
+            self._state = _State.COMPLETE
+        if self._state is _State.COMPLETE:
+            self.input.queue.put_nowait(DISCONNECT)
