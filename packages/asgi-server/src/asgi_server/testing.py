@@ -4,6 +4,7 @@
 |--------------------------|-------------------------------------------------------------------|
 | `ApplicationCommunicator`| messages as they are, for any protocol                            |
 | `HTTPCommunicator`       | one request; the response as it is sent, chunk by chunk           |
+| `WebSocketCommunicator`  | one WebSocket connection                                          |
 
 All run the application in a task of its own on the event loop of the test, and wait without
 polling. asyncio only.
@@ -15,12 +16,18 @@ from asgi_server._testing.communicator import ApplicationCommunicator
 from asgi_server._testing.errors import (
     ApplicationCancelledError,
     ClientDisconnectedError,
+    WebSocketClosedError,
+    WebSocketRefusedError,
 )
 from asgi_server._testing.http import HTTPCommunicator
+from asgi_server._testing.websocket import WebSocketCommunicator
 
 __all__ = [
     "ApplicationCancelledError",
     "ApplicationCommunicator",
     "ClientDisconnectedError",
     "HTTPCommunicator",
+    "WebSocketClosedError",
+    "WebSocketCommunicator",
+    "WebSocketRefusedError",
 ]
