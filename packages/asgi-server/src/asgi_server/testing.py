@@ -5,6 +5,7 @@
 | `ApplicationCommunicator`| messages as they are, for any protocol                            |
 | `HTTPCommunicator`       | one request; the response as it is sent, chunk by chunk           |
 | `WebSocketCommunicator`  | one WebSocket connection                                          |
+| `Lifespan`               | the start and the shutdown of the application around its requests |
 
 All run the application in a task of its own on the event loop of the test, and wait without
 polling. asyncio only.
@@ -16,10 +17,12 @@ from asgi_server._testing.communicator import ApplicationCommunicator
 from asgi_server._testing.errors import (
     ApplicationCancelledError,
     ClientDisconnectedError,
+    LifespanError,
     WebSocketClosedError,
     WebSocketRefusedError,
 )
 from asgi_server._testing.http import HTTPCommunicator
+from asgi_server._testing.lifespan import Lifespan
 from asgi_server._testing.websocket import WebSocketCommunicator
 
 __all__ = [
@@ -27,6 +30,8 @@ __all__ = [
     "ApplicationCommunicator",
     "ClientDisconnectedError",
     "HTTPCommunicator",
+    "Lifespan",
+    "LifespanError",
     "WebSocketClosedError",
     "WebSocketCommunicator",
     "WebSocketRefusedError",
