@@ -12,7 +12,13 @@ from asgi_server import (
     StatelessServer,
 )
 from asgi_server.compatibility import guarantee_single_callable, is_double_callable
-from asgi_server.testing import ApplicationCommunicator
+from asgi_server.testing import (
+    ApplicationCommunicator,
+    HTTPCommunicator,
+    Lifespan,
+    WebSocketClosedError,
+    WebSocketCommunicator,
+)
 from asgi_server.typing import (
     ASGI3Application,
     ASGIReceiveCallable,
@@ -96,6 +102,43 @@ async def through_the_communicator() -> None:
     await communicator.send_input({"type": "http.request"})
     assert_type(await communicator.receive_nothing(timeout=0.1), bool)
     await communicator.wait(timeout=1)
+    async with ApplicationCommunicator(hello, {"type": "http"}, validate=True) as within:
+        assert_type(within, ApplicationCommunicator)
+
+
+async def through_the_client_of_a_request() -> None:
+    http = HTTPCommunicator(hello, "POST", "/", headers={"x-y": "z"}, body=[b"a", b"b"])
+    assert_type(http.scope["path"], str)
+    async with http as within:
+        assert_type(within, HTTPCommunicator)
+        start = await http.receive_start()
+        assert_type(start["status"], int)
+        assert_type(start["headers"], list[tuple[bytes, bytes]])
+        assert_type(await http.receive_chunk(), bytes)
+        assert_type([chunk async for chunk in http], list[bytes])
+        assert_type(await http.receive_trailers(), list[tuple[bytes, bytes]])
+        assert_type(await http.receive_early_hint(), list[bytes])
+        await http.send_body("text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    HTTPCommunicator(hello, body="text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    HTTPCommunicator(hello, headers=[("x-y", 1)])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+
+
+async def through_the_client_of_a_websocket() -> None:
+    async with WebSocketCommunicator(hello, "/", subprotocols=["v1"]) as websocket:
+        accepted = await websocket.connect()
+        assert_type(accepted["subprotocol"], str | None)
+        assert_type(accepted["headers"], list[tuple[bytes, bytes]])
+        assert_type(await websocket.receive(), str | bytes)
+        assert_type(await websocket.receive_text(), str)
+        assert_type(await websocket.receive_json(mode="bytes"), Any)
+        assert_type(await websocket.receive_close(), WebSocketClosedError)
+        await websocket.send_json({}, mode="binary")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def around_a_test() -> None:
+    async with Lifespan(hello, required=False) as lifespan:
+        assert_type(lifespan.state, dict[str, Any])
+        HTTPCommunicator(hello, state=lifespan.state)
 
 
 def of_either_kind() -> None:

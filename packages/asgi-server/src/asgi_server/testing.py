@@ -23,6 +23,7 @@ from asgi_server._testing.errors import (
 )
 from asgi_server._testing.http import HTTPCommunicator
 from asgi_server._testing.lifespan import Lifespan
+from asgi_server._testing.received import ReceivedAccept, ReceivedStart
 from asgi_server._testing.websocket import WebSocketCommunicator
 
 __all__ = [
@@ -32,6 +33,8 @@ __all__ = [
     "HTTPCommunicator",
     "Lifespan",
     "LifespanError",
+    "ReceivedAccept",
+    "ReceivedStart",
     "WebSocketClosedError",
     "WebSocketCommunicator",
     "WebSocketRefusedError",

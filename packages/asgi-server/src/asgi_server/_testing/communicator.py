@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any
 
@@ -55,7 +55,9 @@ class ApplicationCommunicator:
         context: contextvars.Context | None = None,
         validate: bool = False,
     ) -> None:
-        self.application = application_under_test(application, validate=validate)
+        self.application: Callable[..., Awaitable[Any]] = application_under_test(
+            application, validate=validate
+        )
         self.scope = scope
         self._input = Input()
         self._output = Output()

@@ -9,8 +9,9 @@ from typing import Any, cast
 
 from asgi_server._testing.conversation import Conversation
 from asgi_server._testing.http_server import HTTPServerSide
+from asgi_server._testing.received import ReceivedStart
 from asgi_server._testing.scopes import Headers, encode_headers, http_scope
-from asgi_server.typing import HTTPResponseStartEvent, HTTPScope, HTTPServerPushEvent
+from asgi_server.typing import HTTPScope, HTTPServerPushEvent
 
 __all__ = ["HTTPCommunicator"]
 
@@ -110,7 +111,7 @@ class HTTPCommunicator(Conversation):
         self.pushes: list[HTTPServerPushEvent] = []
         self.debug: dict[str, object] = {}
         self._request_is_complete = False
-        self._start: HTTPResponseStartEvent | None = None
+        self._start: ReceivedStart | None = None
         self._has_trailers = False
         self._unread = b""
         self._body_is_complete = False
@@ -164,7 +165,7 @@ class HTTPCommunicator(Conversation):
             await self._receive("an early hint")
         return self.early_hints[-1]
 
-    async def receive_start(self) -> HTTPResponseStartEvent:
+    async def receive_start(self) -> ReceivedStart:
         """Wait for the start of the response, and return it; `headers` are a list.
 
         Can be called at any time, and then returns it again.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -76,11 +76,13 @@ class Lifespan:
         # A guess: starting may well mean to connect to a database.
         timeout: float | None = 5,
     ) -> None:
-        self.application = application_under_test(application, validate=validate)
+        self.application: Callable[..., Awaitable[Any]] = application_under_test(
+            application, validate=validate
+        )
         self.required = required
         self.timeout = timeout
         self.state: dict[str, Any] = {}
-        self.is_supported = False
+        self.is_supported: bool = False
         self._input = Input()
         self._output = Output()
         self._allowed = _State.STARTUP

@@ -36,8 +36,8 @@ class Input:
 
     def __init__(self) -> None:
         self.queue: asyncio.Queue[Any] = asyncio.Queue()
-        self.changed = Notice()
-        self.was_asked_for = False
+        self.changed: Notice = Notice()
+        self.was_asked_for: bool = False
         self._waiting = 0
 
     @property
@@ -65,7 +65,7 @@ class Output:
 
     def __init__(self, limit: int | None = None) -> None:
         self.queue: asyncio.Queue[Any] = asyncio.Queue()
-        self.changed = Notice()
+        self.changed: Notice = Notice()
         self._limit = limit
         self._read = Notice()
 

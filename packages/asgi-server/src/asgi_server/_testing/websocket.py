@@ -9,9 +9,10 @@ from typing import Any, Literal, cast
 
 from asgi_server._testing.conversation import Conversation
 from asgi_server._testing.errors import WebSocketClosedError, WebSocketRefusedError
+from asgi_server._testing.received import ReceivedAccept
 from asgi_server._testing.scopes import Headers, encode_headers, websocket_scope
 from asgi_server._testing.websocket_server import ABNORMAL, DENIAL_EXTENSION, WebSocketServerSide
-from asgi_server.typing import WebSocketAcceptEvent, WebSocketScope
+from asgi_server.typing import WebSocketScope
 
 __all__ = ["WebSocketCommunicator"]
 
@@ -100,13 +101,13 @@ class WebSocketCommunicator(Conversation):
             validate=validate,
             timeout=timeout,
         )
-        self._accepted: WebSocketAcceptEvent | None = None
+        self._accepted: ReceivedAccept | None = None
         self._denial: dict[str, Any] = {}
         self._denial_body = b""
         self._ended_by_application: WebSocketRefusedError | WebSocketClosedError | None = None
         self._input.queue.put_nowait({"type": "websocket.connect"})
 
-    async def connect(self) -> WebSocketAcceptEvent:
+    async def connect(self) -> ReceivedAccept:
         """Wait until the application accepts; return its message, with all keys.
 
         Can be called at any time, and then returns or raises the same again.
@@ -237,7 +238,7 @@ class WebSocketCommunicator(Conversation):
         """Take in a message that accepts or refuses the connection, or a part of a refusal."""
         kind = message["type"]
         if kind == "websocket.accept":
-            self._accepted = cast(WebSocketAcceptEvent, message)
+            self._accepted = cast(ReceivedAccept, message)
         elif kind == "websocket.close":
             code, reason = message["code"], message["reason"]
             # What a client gets to see is prescribed.
