@@ -7,8 +7,10 @@ receive_nothing, wait_receiving, send_input, wait, stop; the block; and its coll
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextvars
 import gc
+import threading
 import weakref
 from typing import Any
 
@@ -710,3 +712,21 @@ async def test_dropped_communicator_is_collected_and_cancels_the_application() -
     assert reference() is None
     await asyncio.wait([application])
     assert application.cancelled()
+
+
+def test_communicator_that_is_collected_in_another_thread_cancels_on_the_loop() -> None:
+    communicators = [ApplicationCommunicator(echo, SCOPE)]
+    started = threading.Event()
+
+    async def run() -> bool:
+        application = communicators[0].future
+        started.set()
+        await asyncio.wait([application])
+        return application.cancelled()
+
+    with concurrent.futures.ThreadPoolExecutor() as threads:
+        # The debug mode finds calls of an event loop from other threads.
+        running = threads.submit(asyncio.run, run(), debug=True)
+        assert started.wait(timeout=30)
+        communicators.clear()
+        assert running.result(timeout=30)

@@ -144,13 +144,20 @@ class ApplicationRun:
             self._task.exception()
 
     def cancel(self) -> None:
-        """Cancel the task if there is one and it runs. Does not wait."""
+        """Cancel the task if there is one and it runs. Does not wait. Thread-safe."""
         task = self._task
+        if task is None or task.done():
+            return
+        loop = task.get_loop()
         # A closed loop runs nothing any more, and refuses to be told of a cancellation.
-        if task is None or task.done() or task.get_loop().is_closed():
+        if loop.is_closed():
             return
         self._was_cancelled_here = True
-        task.cancel()
+        if loop.is_running() and not _is_running_here(loop):
+            # What is collected is so in any thread.
+            loop.call_soon_threadsafe(task.cancel)
+        else:
+            task.cancel()
 
     async def cancel_and_wait(self) -> None:
         """Cancel the task and wait until it has ended, also if this wait is cancelled.
@@ -201,6 +208,13 @@ class ApplicationRun:
         return ApplicationCancelledError(
             "the application was cancelled, and not by the communicator that runs it"
         )
+
+
+def _is_running_here(loop: asyncio.AbstractEventLoop) -> bool:
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False
 
 
 def add_note(error: BaseException, heading: str, other: BaseException) -> None:
