@@ -214,6 +214,18 @@ async def test_failure_without_an_exception_is_an_error_with_the_message() -> No
 
 
 @pytest.mark.asyncio
+async def test_failure_is_an_error_with_the_message_also_if_the_application_goes_on() -> None:
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await answers({**STARTUP_FAILED, "message": "no database"})(scope, receive, send)
+        await asyncio.get_running_loop().create_future()
+
+    with pytest.raises(LifespanError, match="no database"):
+        async with Lifespan(application, timeout=SOON):
+            pass
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@pytest.mark.asyncio
 async def test_application_that_fails_during_the_block_is_raised_at_its_end() -> None:
     may_fail = asyncio.Event()
 

@@ -192,7 +192,10 @@ class Lifespan:
 
     async def _raise_reason(self, message: dict[str, Any]) -> None:
         """Raise what made the application send `message`, which says that something failed."""
-        await self._run.wait_ended(self.timeout)
+        try:
+            await self._run.wait_ended(self.timeout)
+        except TimeoutError:
+            pass  # what it says is worth more than that it goes on; it is about to be cancelled
         self._run.raise_failure()
         text = message.get("message") or "it gave no message"
         raise LifespanError(f"the application sent {message['type']}: {text}")
