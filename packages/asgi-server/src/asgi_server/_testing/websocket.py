@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import json
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Literal, cast
 
 from asgi_server._testing.conversation import Conversation
@@ -56,7 +57,8 @@ class WebSocketCommunicator(Conversation):
         max_unread: So many messages may be unread when the application's `send` returns.
 
     Attributes:
-        scope: What the application is called with.
+        application: As a single-callable.
+        scope: What it is called with.
         timeout: As given; it can be changed at any time.
 
     Raises:
@@ -104,7 +106,10 @@ class WebSocketCommunicator(Conversation):
         self._accepted: ReceivedAccept | None = None
         self._denial: dict[str, Any] = {}
         self._denial_body = b""
-        self._ended_by_application: WebSocketRefusedError | WebSocketClosedError | None = None
+        # How the application has ended the connection, once the test has received that. Not the
+        # error itself, which would refer to this by way of the frames that it was raised in.
+        self._refusal: Callable[[], WebSocketRefusedError] | None = None
+        self._end: Callable[[], WebSocketClosedError] | None = None
         self._input.queue.put_nowait({"type": "websocket.connect"})
 
     async def connect(self) -> ReceivedAccept:
@@ -121,8 +126,8 @@ class WebSocketCommunicator(Conversation):
             AssertionError: It has returned and done neither.
         """
         while self._accepted is None:
-            if isinstance(self._ended_by_application, WebSocketRefusedError):
-                raise self._ended_by_application.with_traceback(None)
+            if self._refusal is not None:
+                raise self._refusal()
             self._take_answer(await self._next_message("websocket.accept"))
         return self._accepted
 
@@ -168,8 +173,8 @@ class WebSocketCommunicator(Conversation):
         self._require_accepted()
         message = await self._next_message("websocket.send")
         if message["type"] == "websocket.close":
-            self._ended_by_application = WebSocketClosedError(message["code"], message["reason"])
-            raise self._ended_by_application
+            self._end = partial(WebSocketClosedError, message["code"], message["reason"])
+            raise self._end()
         result: str | bytes = message["bytes"] if message["text"] is None else message["text"]
         return result
 
@@ -240,19 +245,22 @@ class WebSocketCommunicator(Conversation):
         if kind == "websocket.accept":
             self._accepted = cast(ReceivedAccept, message)
         elif kind == "websocket.close":
-            code, reason = message["code"], message["reason"]
             # What a client gets to see is prescribed.
-            self._ended_by_application = WebSocketRefusedError(
-                403, [], b"", code=code, reason=reason
+            self._refusal = partial(
+                WebSocketRefusedError,
+                403,
+                [],
+                b"",
+                code=message["code"],
+                reason=message["reason"],
             )
         elif kind == "websocket.http.response.start":
             self._denial = message
         else:
             self._denial_body += message["body"]
             if not message["more_body"]:
-                self._ended_by_application = WebSocketRefusedError(
-                    self._denial["status"], self._denial["headers"], self._denial_body
-                )
+                status, headers = self._denial["status"], self._denial["headers"]
+                self._refusal = partial(WebSocketRefusedError, status, headers, self._denial_body)
 
     def _put(self, message: dict[str, str | bytes]) -> None:
         self._require_accepted()
@@ -262,8 +270,10 @@ class WebSocketCommunicator(Conversation):
 
     def _require_accepted(self) -> None:
         self._require_entered()
-        if self._ended_by_application is not None:
-            raise self._ended_by_application.with_traceback(None)
+        if self._refusal is not None:
+            raise self._refusal()
+        if self._end is not None:
+            raise self._end()
         if self._accepted is None:
             raise RuntimeError("the connection is not open: call connect() first")
 
