@@ -178,6 +178,8 @@ def test_what_is_no_application_or_no_body_is_refused() -> None:
         HTTPCommunicator(hello, body="text")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="a part of the body is bytes, not 'text'"):
         HTTPCommunicator(hello, body=["text"])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="a header is made of str or bytes, not 1"):
+        HTTPCommunicator(hello, headers=[("content-length", 1)])  # type: ignore[list-item]
     with pytest.raises(TypeError, match="extensions is a collection of names"):
         HTTPCommunicator(hello, extensions="http.response.push")
 
@@ -377,6 +379,18 @@ async def test_endless_response_waits_for_its_reader() -> None:
         for _ in range(10):
             assert await http.receive_chunk() == b"x"
         assert sent <= 15
+
+
+@pytest.mark.asyncio
+async def test_wait_that_times_out_says_if_the_application_waits_for_the_test() -> None:
+    application = sends(START, part(b"a"), part(b"b"), part(b"c", more_body=False))
+
+    async with HTTPCommunicator(application, max_unread=2, timeout=SOON) as http:
+        with pytest.raises(TimeoutError) as caught:
+            await http.wait()
+        assert caught.value.__notes__[0].startswith("3 messages are unread")
+        assert await http.read() == b"abc"
+        await http.wait()
 
 
 # Trailers, early hints, and other extensions

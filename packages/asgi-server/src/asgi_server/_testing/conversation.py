@@ -106,7 +106,15 @@ class Conversation(abc.ABC):
             ApplicationCancelledError: It was cancelled, and not by `cancel()`.
         """
         self._require_entered()
-        await self._run.wait_ended(self.timeout)
+        try:
+            await self._run.wait_ended(self.timeout)
+        except TimeoutError as error:
+            if self._output.is_full:
+                error.add_note(
+                    f"{self._output.queue.qsize()} messages are unread, and send() waits for that:"
+                    " receive them, or make the communicator with a greater max_unread."
+                )
+            raise
         self._run.raise_failure()
 
     async def cancel(self) -> None:

@@ -57,7 +57,8 @@ class HTTPCommunicator(Conversation):
         max_unread: So many messages may be unread when the application's `send` returns.
 
     Attributes:
-        scope: What the application is called with.
+        application: As a single-callable.
+        scope: What it is called with.
         timeout: As given; it can be changed at any time.
         early_hints: The links of each early hint received so far.
         pushes: The pushes received so far.

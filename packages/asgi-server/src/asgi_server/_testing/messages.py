@@ -78,10 +78,15 @@ class Output:
         """
         self.queue.put_nowait(message)
         self.changed.give()
-        while self._limit is not None and self.queue.qsize() > self._limit:
+        while self.is_full:
             await self._read.wait()
         if self._limit is None and self.queue.qsize() > MANY:
             await asyncio.sleep(0)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether more messages are unread than may be when `send` returns."""
+        return self._limit is not None and self.queue.qsize() > self._limit
 
     def take(self) -> Any:
         """Return the oldest unread message.

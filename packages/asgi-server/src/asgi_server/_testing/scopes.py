@@ -126,4 +126,8 @@ def _split(target: str) -> tuple[bytes, bytes]:
 
 
 def _encode(text: Text) -> bytes:
-    return text if isinstance(text, bytes) else text.encode("latin-1")
+    if isinstance(text, bytes):
+        return text
+    if not isinstance(text, str):
+        raise TypeError(f"a header is made of str or bytes, not {text!r}")
+    return text.encode("latin-1")
