@@ -11,11 +11,13 @@ import contextlib
 import contextvars
 import io
 import re
+import selectors
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.loop_kinds import LOOP_KINDS
 
 from asgi_server.testing import (
     ApplicationCancelledError,
@@ -826,22 +828,48 @@ async def test_block_can_be_entered_and_left_by_different_tasks() -> None:
         await asyncio.create_task(anext(ends))  # type: ignore[arg-type]
 
 
-@pytest.mark.asyncio
-async def test_nothing_wakes_up_while_nothing_happens() -> None:
+@pytest.mark.parametrize("kind", LOOP_KINDS)
+def test_request_runs_on_every_kind_of_event_loop(kind: str) -> None:
+    async def test() -> None:
+        async with HTTPCommunicator(echo, "POST", body=None) as http:
+            await http.send_body(b"one", more_body=True)
+            assert await http.receive_chunk() == b"one"
+            assert await http.receive_nothing(timeout=SOON)
+            await http.send_body(b"two")
+            assert await http.read() == b"two"
+        async with HTTPCommunicator(fail_in_the_body) as http:
+            assert await http.receive_chunk() == b"part"
+            with pytest.raises(ValueError, match="broken"):
+                await http.receive_chunk()
+        async with HTTPCommunicator(never_ends) as http:
+            await http.receive_start()
+            await http.cancel()
+
+    with asyncio.Runner(loop_factory=LOOP_KINDS[kind]) as runner:
+        runner.run(test())
+
+
+def test_nothing_wakes_up_while_nothing_happens() -> None:
     """Nothing is polled: a wait costs no more than a few iterations of the event loop."""
-    loop = asyncio.get_running_loop()
     iterations = 0
-    select = loop._selector.select  # type: ignore[attr-defined]
 
-    def count(timeout: float | None) -> Any:
-        nonlocal iterations
-        iterations += 1
-        return select(timeout)
+    class CountingSelector(selectors.DefaultSelector):
+        def select(self, timeout: float | None = None) -> Any:
+            nonlocal iterations
+            iterations += 1
+            return super().select(timeout)
 
-    async with HTTPCommunicator(never_ends) as http:
-        await http.receive_start()
-        loop._selector.select = count  # type: ignore[attr-defined]
-        assert await http.receive_nothing(timeout=0.05)
-        loop._selector.select = select  # type: ignore[attr-defined]
-        await http.cancel()
-    assert iterations <= 4
+    async def test() -> int:
+        async with HTTPCommunicator(never_ends) as http:
+            await http.receive_start()
+            before = iterations
+            assert await http.receive_nothing(timeout=0.05)
+            after = iterations
+            await http.cancel()
+        return after - before
+
+    def make_loop() -> asyncio.AbstractEventLoop:
+        return asyncio.SelectorEventLoop(CountingSelector())
+
+    with asyncio.Runner(loop_factory=make_loop) as runner:
+        assert 0 < runner.run(test()) <= 4

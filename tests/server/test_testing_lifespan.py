@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from helpers.loop_kinds import LOOP_KINDS
 
 from asgi_server.testing import (
     ApplicationCancelledError,
@@ -147,6 +148,22 @@ def test_lifespan_is_bound_to_the_loop_of_its_block_and_used_once() -> None:
             await lifespan.__aenter__()
 
     asyncio.run(test())
+
+
+@pytest.mark.parametrize("kind", LOOP_KINDS)
+def test_lifespan_runs_on_every_kind_of_event_loop(kind: str) -> None:
+    steps: list[str] = []
+
+    async def test() -> None:
+        async with Lifespan(serves(steps)):
+            steps.append("block")
+        with pytest.raises(NotImplementedError):
+            async with Lifespan(http_only):
+                pass
+
+    with asyncio.Runner(loop_factory=LOOP_KINDS[kind]) as runner:
+        runner.run(test())
+    assert steps == ["startup", "block", "shutdown", "end"]
 
 
 @pytest.mark.asyncio

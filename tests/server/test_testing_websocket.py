@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from helpers.loop_kinds import LOOP_KINDS
 
 from asgi_server.testing import (
     ApplicationCancelledError,
@@ -481,6 +482,20 @@ async def test_failure_in_the_clean_up_is_raised_at_the_end_of_the_block() -> No
     with pytest.raises(ValueError, match="cannot clean up"):
         async with WebSocketCommunicator(application) as websocket:
             await websocket.connect()
+
+
+@pytest.mark.parametrize("kind", LOOP_KINDS)
+def test_connection_runs_on_every_kind_of_event_loop(kind: str) -> None:
+    async def test() -> None:
+        async with WebSocketCommunicator(echo) as websocket:
+            await websocket.connect()
+            await websocket.send_text("hello")
+            assert await websocket.receive_text() == "hello"
+            await websocket.wait_receiving()
+            assert await websocket.receive_nothing(timeout=0)
+
+    with asyncio.Runner(loop_factory=LOOP_KINDS[kind]) as runner:
+        runner.run(test())
 
 
 # What an application may not send
