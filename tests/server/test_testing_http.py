@@ -7,7 +7,6 @@ that goes; the end of the block; what an application may not send; the loop.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import io
 import re
@@ -536,6 +535,15 @@ async def test_response_sent_before_the_disconnect_can_still_be_received() -> No
 
 
 @pytest.mark.asyncio
+async def test_nothing_is_waited_for_once_the_client_has_gone() -> None:
+    async with HTTPCommunicator(never_ends, timeout=None) as http:
+        http.disconnect()
+        with pytest.raises(RuntimeError, match="the test has left"):
+            await http.receive_start()
+        await http.cancel()
+
+
+@pytest.mark.asyncio
 async def test_send_after_the_disconnect_does_nothing_in_older_versions() -> None:
     async def application(scope: Any, receive: Any, send: Any) -> None:
         await wait_for_disconnect(scope, receive, send)
@@ -575,9 +583,11 @@ async def test_send_that_waits_for_its_reader_returns_when_the_client_goes() -> 
         while True:
             await send(part(b"x"))
 
-    async with HTTPCommunicator(application, scope=NEW, timeout=None, max_unread=1) as http:
-        await http.receive_start()
+    async with HTTPCommunicator(application, scope=NEW, timeout=SOON, max_unread=1) as http:
+        with pytest.raises(TimeoutError):
+            await http.wait()
         http.disconnect()
+        http.timeout = None
         await http.wait()
 
 
@@ -622,19 +632,17 @@ async def test_application_that_does_not_end_is_cancelled_and_an_error() -> None
     assert "It was cancelled." in caught.value.__notes__[0]
 
 
-@pytest.mark.parametrize("scope", [{}, NEW])
+@pytest.mark.parametrize("what_it_does", ["receives", "sends"])
 @pytest.mark.asyncio
 async def test_application_that_takes_no_notice_of_the_disconnect_does_not_stop_the_loop(
-    scope: Any,
+    what_it_does: str,
 ) -> None:
     async def application(scope: Any, receive: Any, send: Any) -> None:
         while True:
-            with contextlib.suppress(OSError):
-                await receive()
-                await send(START)
+            await (receive() if what_it_does == "receives" else send(START))
 
     with pytest.raises(TimeoutError, match="has not ended within"):
-        async with HTTPCommunicator(application, scope=scope, timeout=SOON) as http:
+        async with HTTPCommunicator(application, timeout=SOON) as http:
             http.disconnect()
 
 
@@ -673,6 +681,16 @@ async def test_error_of_the_test_is_kept_and_notes_the_failure_of_the_applicatio
     (note,) = caught.value.__notes__
     assert "fail_in_the_body" in note
     assert note.endswith("ValueError: broken")
+
+
+@pytest.mark.asyncio
+async def test_failure_that_the_test_has_seen_is_not_noted_again() -> None:
+    with pytest.raises(AssertionError, match="of the test") as caught:
+        async with HTTPCommunicator(fail_in_the_body) as http:
+            with pytest.raises(ValueError, match="broken"):
+                await http.wait()
+            raise AssertionError("of the test")
+    assert not hasattr(caught.value, "__notes__")
 
 
 @pytest.mark.asyncio

@@ -181,11 +181,17 @@ async def test_response_is_not_offered_where_the_test_says_so() -> None:
 
 
 @pytest.mark.asyncio
-async def test_application_that_is_refusing_receives_the_disconnect() -> None:
-    async with WebSocketCommunicator(sends({"type": "websocket.close"})) as websocket:
+async def test_application_that_has_refused_receives_that_the_connection_never_was() -> None:
+    received: list[Any] = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.close", "code": 4000})
+        received.append(await receive())
+
+    async with WebSocketCommunicator(application) as websocket:
         await websocket.wait()
-        with pytest.raises(WebSocketRefusedError):
-            await websocket.connect()
+    assert received[0]["code"] == 1006
 
 
 # Data
@@ -280,7 +286,11 @@ async def test_endless_messages_wait_for_their_reader() -> None:
             await send(text(str(number)))
             number += 1
 
-    async with WebSocketCommunicator(application, max_unread=2) as websocket:
+    async with WebSocketCommunicator(application, max_unread=2, timeout=SOON) as websocket:
+        with pytest.raises(TimeoutError) as caught:
+            await websocket.wait()
+        assert caught.value.__notes__[0].startswith("3 messages are unread")
+        websocket.timeout = None
         await websocket.connect()
         assert [await websocket.receive() for _ in range(5)] == ["0", "1", "2", "3", "4"]
 

@@ -194,8 +194,8 @@ class ApplicationCommunicator:
     async def receive_nothing(self, timeout: float = 0.1, interval: float = 0.01) -> bool:
         """Return whether the application sends nothing for `timeout` seconds.
 
-        Returns False as soon as there is a message, which stays to be received. An application
-        that fails meanwhile sends nothing; its error is raised by the next call of any method.
+        Returns False as soon as there is a message, which stays to be received; True as soon as
+        the application has failed, and its error is raised by the next call of any method.
 
         No time needs to pass where the application answers each message before it asks for the
         next one: `await wait_receiving()`, then `receive_nothing(timeout=0)`.
@@ -212,7 +212,7 @@ class ApplicationCommunicator:
         self._run.require_running_loop()
         if self._output.queue.empty():
             self._run.raise_failure()
-        return not await self._wait_for_output(timeout, ends_with_failure=False)
+        return not await self._wait_for_output(timeout)
 
     async def wait_receiving(self, timeout: float | None = 1) -> None:
         """Wait until the application has taken all input and asks for more, or has ended.
@@ -237,15 +237,11 @@ class ApplicationCommunicator:
                 f" {self._run.place}"
             ) from None
 
-    async def _wait_for_output(
-        self, timeout: float | None, *, ends_with_failure: bool = True
-    ) -> bool:
+    async def _wait_for_output(self, timeout: float | None) -> bool:
         """Wait for a message, or for a failure; return whether there is a message."""
         try:
             async with asyncio.timeout(timeout):
-                while self._output.queue.empty():
-                    if ends_with_failure and self._run.has_failed:
-                        break
+                while self._output.queue.empty() and not self._run.has_failed:
                     await self._output.changed.wait()
         except TimeoutError:
             pass

@@ -26,7 +26,7 @@ class _State(enum.Enum):
 
 
 class Lifespan:
-    """Starts an application at the begin of an `async with` block, and shuts it down at its end.
+    """Starts an application with an `async with` block, and shuts it down at its end.
 
     For applications that prepare something before their first request. ::
 
@@ -41,7 +41,7 @@ class Lifespan:
 
     What the application raises is raised here as it is, with its type and traceback, also where
     it has sent `lifespan.startup.failed` or `lifespan.shutdown.failed` before, as frameworks do:
-    at the begin of the block, or at its end if it happened later.
+    on entry of the block, or at its end if it happened later.
 
     Args:
         application: An ASGI application, single- or double-callable.
