@@ -15,6 +15,7 @@ from asgi_meta.__about__ import __version__
 
 if TYPE_CHECKING:
     from asgi_meta import timeout as timeout
+    from asgi_meta._asgiref import install_as_asgiref, uninstall_as_asgiref
     from asgi_meta.compatibility import *
     from asgi_meta.current_thread_executor import *
     from asgi_meta.local import *
@@ -109,7 +110,11 @@ _OFFERS: dict[str, tuple[str, ...]] = {
         "WsgiToAsgiInstance",
     ),
 }
-_SUBMODULE_OF = {name: submodule for submodule, names in _OFFERS.items() for name in names}
+_SUBMODULE_OF = {
+    "install_as_asgiref": "_asgiref",
+    "uninstall_as_asgiref": "_asgiref",
+    **{name: submodule for submodule, names in _OFFERS.items() for name in names},
+}
 
 __all__ = ["__version__", *_OFFERS, *_SUBMODULE_OF]  # noqa: PLE0604
 

@@ -1,0 +1,149 @@
+"""Runs a program with these packages in the place of asgiref: `python -m asgi_meta run`.
+
+It runs in this process, as the debugger, the profiler or the interpreter options that this
+process was started with expect, and finds everything as plain `python` has it.
+"""
+
+from __future__ import annotations
+
+import builtins
+import importlib.machinery
+import os
+import pkgutil
+import runpy
+import sys
+from collections.abc import Sequence
+from types import CodeType, ModuleType, TracebackType
+
+from asgi_meta import _asgiref
+
+# Private, but what the interpreter itself calls, by this name, for its option -m and for folders
+# (`pymain_run_module` in Modules/main.c). The public functions put the former `__main__` back at
+# the end, when threads and exit functions still need the program's.
+_run_module_as_main = runpy._run_module_as_main  # type: ignore[attr-defined]
+
+USAGE = "usage: python -m asgi_meta run (-m module | -c command | script) [argument ...]"
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Run the program that the arguments name, as those of `python` do.
+
+    Raises:
+        SystemExit: The arguments are wrong, there is no such program, asgiref has been imported
+            already, or the program has raised it.
+        BaseException: What the program raises.
+    """
+    how, program, rest = _parse(arguments)
+    # What `python -m` has put first, for the current folder; `python` would put another there.
+    here = "" if sys.flags.safe_path else sys.path.pop(0)
+    try:
+        _asgiref.install_as_asgiref()
+    except RuntimeError as error:
+        sys.exit(f"asgi_meta run: {error}")
+    _asgiref.carry_to_children()
+    main = _replace_main()
+    try:
+        if how == "-m":
+            _begin(["-m", *rest], here)
+            _run_module_as_main(program)
+        elif how == "-c":
+            _begin(["-c", *rest], "")
+            exec(compile(program, "<string>", "exec"), vars(main))
+        elif pkgutil.get_importer(program) is not None:
+            _begin([program, *rest], program)
+            _run_module_as_main("__main__", False)
+        else:
+            _begin([program, *rest], os.path.dirname(os.path.realpath(program)))
+            _run_script(main, os.path.abspath(program))
+    except BaseException:
+        _show_without_own_frames()
+        raise
+
+
+def _parse(arguments: Sequence[str]) -> tuple[str, str, list[str]]:
+    """How to run, what, and its arguments."""
+    first, *rest = arguments or ("",)
+    if first in ("-h", "--help"):
+        print(f"{USAGE}\n\nRun a Python program with these packages in the place of asgiref.")
+        sys.exit(0)
+    if first[:2] in ("-m", "-c"):
+        program = [first[2:]] if first[2:] else rest[:1]
+        if program:
+            return first[:2], program[0], rest if first[2:] else rest[1:]
+    elif first and not first.startswith("-"):
+        return "script", first, rest
+    wrong = f"{first!r} is not followed by one" if first[:2] in ("-m", "-c") else repr(first)
+    print(f"{USAGE}\nasgi_meta run: expected a program, got {wrong}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _replace_main() -> ModuleType:
+    """Make an empty module `__main__`, as the interpreter does, in the place of ours."""
+    main = ModuleType("__main__")
+    main.__dict__["__builtins__"] = builtins
+    # Older interpreters make it, newer ones do not.
+    if "__annotations__" in vars(sys.modules["__main__"]):
+        main.__dict__["__annotations__"] = {}
+    sys.modules["__main__"] = main
+    return main
+
+
+def _begin(arguments: list[str], first_on_path: str) -> None:
+    sys.argv[:] = arguments
+    if not sys.flags.safe_path:
+        sys.path.insert(0, first_on_path)
+
+
+def _run_script(main: ModuleType, file: str) -> None:
+    code, loader = _compile(file)
+    main.__dict__.update(__file__=file, __cached__=None, __loader__=loader)
+    exec(code, vars(main))
+
+
+def _compile(file: str) -> tuple[CodeType, object]:
+    if file.endswith(".pyc"):
+        sourceless = importlib.machinery.SourcelessFileLoader("__main__", file)
+        code = sourceless.get_code("__main__")
+        assert code is not None
+        return code, sourceless
+    try:
+        with open(file, "rb") as source:
+            text = source.read()
+    except OSError as error:
+        # As the interpreter says it, and with its exit status.
+        reason = f"[Errno {error.errno}] {error.strerror}"
+        print(f"{sys.orig_argv[0]}: can't open file {file!r}: {reason}", file=sys.stderr)
+        sys.exit(2)
+    loader = importlib.machinery.SourceFileLoader("__main__", file)
+    return compile(text, file, "exec"), loader
+
+
+def _show_without_own_frames() -> None:
+    """Have the error that the program raises shown as if it had been run by `python`.
+
+    By the hook in force now, which may be the program's own. The error must still leave the
+    interpreter by itself, which knows what an exit status or an interrupt is to become.
+    """
+    show = sys.excepthook
+
+    def show_trimmed(
+        kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+    ) -> None:
+        trimmed = _below_this_package(traceback)
+        show(kind, error.with_traceback(trimmed), trimmed)
+
+    sys.excepthook = show_trimmed
+
+
+def _below_this_package(traceback: TracebackType | None) -> TracebackType | None:
+    """The traceback from where it leaves this package for the first time."""
+    while traceback is not None and not _is_own(traceback):
+        traceback = traceback.tb_next
+    while traceback is not None and _is_own(traceback):
+        traceback = traceback.tb_next
+    return traceback
+
+
+def _is_own(traceback: TracebackType) -> bool:
+    file = traceback.tb_frame.f_code.co_filename
+    return os.path.dirname(file) == os.path.dirname(__file__)
