@@ -1,13 +1,14 @@
-"""Class attributes of asgiref's wrappers that public code reads or sets.
+"""What public code takes from asgiref's wrappers and new code has no use for.
 
 Nothing here is needed by the bridge itself; frameworks' test suites, pools and agents
-read these, and go on working. They cannot be set: the bridge finds out by itself what they
-say. New code has no use for them.
+read these attributes, and go on working. They cannot be set: the bridge finds out by itself
+what they say.
 """
 
 from __future__ import annotations
 
 import os
+import warnings
 from asyncio import AbstractEventLoop
 
 from asgi_sync._frames import BlockedCall, SyncCall, chain, record_here, this_thread
@@ -42,3 +43,23 @@ class BlockedThreads:
             if isinstance(record, BlockedCall) and record.is_open:
                 return record.executor
         raise AttributeError("current")
+
+
+def positional_thread_sensitive(arguments: tuple[object, ...]) -> bool:
+    """`thread_sensitive`, as `sync_to_async` was given it without its name.
+
+    Raises TypeError unless that is all that was given, and a bool: an argument that is meant for
+    the function must not choose its thread.
+    """
+    (first, *others) = arguments
+    if others or not isinstance(first, bool):
+        raise TypeError(
+            f"sync_to_async() takes the function alone without a name, but was also given"
+            f" {', '.join(map(repr, arguments))}: call what it returns with the function's arguments"
+        )
+    warnings.warn(
+        f"sync_to_async(func, {first}) is deprecated: write thread_sensitive={first}",
+        DeprecationWarning,
+        stacklevel=3,
+    )
+    return first

@@ -141,6 +141,7 @@ class AsyncSide(Generic[_R]):
             result: _R = self._result
             self._result = None
             return result
+        __traceback_hide__ = True
         try:
             raise error
         finally:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import functools
 import sys
-from collections.abc import Awaitable, Callable
-from types import MethodType
+from asyncio import AbstractEventLoop
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Executor
+from types import MappingProxyType, MethodType
 from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
 from asgi_sync._asgiref_attributes import BlockedThreads
@@ -37,6 +39,8 @@ class AsyncToSync(Generic[_P, _R]):
 
     # Kept for code written for asgiref.
     executors: ClassVar[BlockedThreads] = BlockedThreads()
+    # No loop has one that outlives the call it is for.
+    loop_thread_executors: ClassVar[Mapping[AbstractEventLoop, Executor]] = MappingProxyType({})
 
     def __init__(
         self,

@@ -66,6 +66,12 @@ class SerialExecutor(JobExecutor):
         worker = self._lane().worker
         return None if worker is None else worker.thread.ident
 
+    @property
+    def _threads(self) -> set[threading.Thread]:
+        """Its thread, if it has one: public code looks for it where a thread pool has it."""
+        worker = self._lane().worker
+        return set() if worker is None else {worker.thread}
+
     def waiting_jobs(self) -> list[Job]:
         """The jobs that have not begun, oldest first."""
         lane = self._lane()

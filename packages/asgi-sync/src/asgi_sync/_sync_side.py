@@ -101,6 +101,7 @@ class SyncSide(Generic[_R]):
                 call.loop, self._exc_info, call, self.context.run, self._child
             )
         except BaseException as error:  # SystemExit and KeyboardInterrupt belong to the caller
+            __traceback_hide__ = True
             self._error = error
         try:
             call.end()
@@ -162,6 +163,7 @@ class SyncSide(Generic[_R]):
             result: _R = self._result
             self._result = None
             return result
+        __traceback_hide__ = True
         try:
             raise error
         except StopIteration as stop:

@@ -13,7 +13,7 @@ from types import MethodType
 from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
 from asgi_sync._affinity import SHARED, Decision, Place, choose
-from asgi_sync._asgiref_attributes import ParentLoop
+from asgi_sync._asgiref_attributes import ParentLoop, positional_thread_sensitive
 from asgi_sync._bounded_executor import any_thread_executor
 from asgi_sync._callables import (
     describe,
@@ -288,7 +288,8 @@ def sync_to_async(
 ) -> Callable[_P, Coroutine[Any, Any, _R]]: ...
 def sync_to_async(
     func: Callable[_P, _R] | None = None,
-    *,
+    # What asgiref took before 3.7; see `_asgiref_attributes`.
+    *positional: bool,
     thread_sensitive: bool = True,
     executor: Executor | None = None,
     context: contextvars.Context | None = None,
@@ -343,6 +344,8 @@ def sync_to_async(
 
     Source: https://docs.python.org/3/library/asyncio-dev.html#running-blocking-code
     """
+    if positional:
+        thread_sensitive = positional_thread_sensitive(positional)
     if func is None:
         return lambda func: SyncToAsync(
             func,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Executor
 from contextvars import ContextVar
 from types import TracebackType
+from typing import ClassVar
 
 from asgi_sync._callables import require_executor
 from asgi_sync._frames import BlockedCall, Record, SensitiveScope, chain, innermost
@@ -49,6 +50,10 @@ class ThreadSensitiveContext:
 
     Source: https://docs.python.org/3/library/concurrent.futures.html#executor-objects
     """
+
+    # Kept for code written for asgiref that leaves the block in its own way: where this is not
+    # set, such code leaves it alone, and the thread goes back when the context is collected.
+    token: ClassVar[None] = None
 
     def __init__(self, *, executor: Executor | None = None) -> None:
         if executor is not None:
