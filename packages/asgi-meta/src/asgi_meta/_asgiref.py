@@ -10,6 +10,8 @@ The submodules are not files there. A file whose code puts another module in its
 takes what it finds there, waits until that has been executed, and goes on with what it took. A
 loader, however, may return a module that exists, and nobody ever sees another. So an entry of
 `sys.path_hooks` claims the package's own folder, and finds the submodules of `asgi_meta` in it.
+Meanwhile their `__name__` is `asgiref.sync` and so on: monitoring agents that instrument asgiref
+wait for a module that says it has this name.
 
 Who is first is decided by the import system, which executes `asgiref` once: the lock in here
 only keeps two callers of the functions below apart, and code that imports never waits for it.
@@ -26,17 +28,10 @@ import threading
 from collections.abc import Iterator
 from types import ModuleType
 
-SUBMODULES = (
-    "compatibility",
-    "current_thread_executor",
-    "local",
-    "server",
-    "sync",
-    "testing",
-    "timeout",
-    "typing",
-    "wsgi",
-)
+import asgi_meta
+
+# asgi_meta has those of asgiref, and no others.
+SUBMODULES = tuple(asgi_meta._OFFERS)
 STAND_IN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_stand_in")
 _PACKAGE = os.path.join(STAND_IN, "asgiref")
 
@@ -89,7 +84,9 @@ def uninstall_as_asgiref() -> None:
         if not is_installed():
             return
         for name in _imported_names():
-            del sys.modules[name]
+            module = sys.modules.pop(name)
+            if module.__spec__ is not None:
+                module.__name__ = module.__spec__.name
         sys.path[:] = [entry for entry in sys.path if entry != STAND_IN]
         sys.path_hooks[:] = [hook for hook in sys.path_hooks if hook is not _claim]
         for folder in (STAND_IN, _PACKAGE):
@@ -147,7 +144,9 @@ class _Existing:
 
     def exec_module(self, module: ModuleType) -> None:
         # It has been executed; the import system has given it the spec of the other name.
-        module.__spec__ = self._own_spec
+        other, module.__spec__ = module.__spec__, self._own_spec
+        assert other is not None
+        module.__name__ = other.name
 
 
 def _claim(folder: str) -> _Submodules:
@@ -172,12 +171,12 @@ def _refuse_where_imported() -> None:
     names = _imported_names()
     if not names:
         return
-    module = sys.modules.get("asgiref")
-    where = getattr(module, "__file__", None) or "an unknown place"
+    name = min(names)
+    where = getattr(sys.modules.get(name), "__file__", None) or "an unknown place"
     raise RuntimeError(
-        f"asgiref has been imported already, from {where}, and cannot be replaced any more:"
-        " code that has imported from it goes on using it, and code that imports it later would"
-        " use these packages. Each has a thread of its own for thread-sensitive code, so that"
+        f"{name} has been imported already, from {where}, and cannot be replaced any more: code that"
+        " has imported from it goes on using it, and code that imports it later would use these"
+        " packages. Each has a thread of its own for thread-sensitive code, so that"
         " what must stay in one thread, such as a database connection, would be used in two."
         " Call install_as_asgiref() before the first import of asgiref, or of what imports it"
         " (as Django does), or start the program by `python -m asgi_meta run`"

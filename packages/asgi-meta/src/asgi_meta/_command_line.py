@@ -25,6 +25,10 @@ def main(arguments: Sequence[str]) -> None:
         from asgi_meta import _run
 
         _run.run(rest)
+    elif command == "doctor":
+        from asgi_meta import _doctor
+
+        sys.exit(_doctor.main(rest))
     elif command in ("-h", "--help"):
         print(USAGE, end="")
     else:

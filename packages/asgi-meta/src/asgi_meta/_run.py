@@ -80,10 +80,11 @@ def _parse(arguments: Sequence[str]) -> tuple[str, str, list[str]]:
 def _replace_main() -> ModuleType:
     """Make an empty module `__main__`, as the interpreter does, in the place of ours."""
     main = ModuleType("__main__")
-    main.__dict__["__builtins__"] = builtins
+    names = vars(main)
+    names["__builtins__"] = builtins
     # Older interpreters make it, newer ones do not.
     if "__annotations__" in vars(sys.modules["__main__"]):
-        main.__dict__["__annotations__"] = {}
+        names["__annotations__"] = {}
     sys.modules["__main__"] = main
     return main
 
