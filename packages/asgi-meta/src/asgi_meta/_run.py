@@ -50,11 +50,11 @@ def run(arguments: Sequence[str]) -> None:
             _begin(["-c", *rest], "")
             exec(compile(program, "<string>", "exec"), vars(main))
         elif pkgutil.get_importer(program) is not None:
-            _begin([program, *rest], program)
+            _begin([program, *rest], _absolute(program))
             _run_module_as_main("__main__", False)
         else:
             _begin([program, *rest], os.path.dirname(os.path.realpath(program)))
-            _run_script(main, os.path.abspath(program))
+            _run_script(main, _absolute(program))
     except BaseException:
         _show_without_own_frames()
         raise
@@ -82,6 +82,7 @@ def _replace_main() -> ModuleType:
     main = ModuleType("__main__")
     names = vars(main)
     names["__builtins__"] = builtins
+    names["__loader__"] = importlib.machinery.BuiltinImporter
     # Older interpreters make it, newer ones do not.
     if "__annotations__" in vars(sys.modules["__main__"]):
         names["__annotations__"] = {}
@@ -93,6 +94,13 @@ def _begin(arguments: list[str], first_on_path: str) -> None:
     sys.argv[:] = arguments
     if not sys.flags.safe_path:
         sys.path.insert(0, first_on_path)
+
+
+def _absolute(path: str) -> str:
+    # As the interpreter makes it: normalised on Windows only.
+    if os.name == "nt" or path == ".":
+        return os.path.abspath(path)
+    return os.path.join(os.getcwd(), path)
 
 
 def _run_script(main: ModuleType, file: str) -> None:
