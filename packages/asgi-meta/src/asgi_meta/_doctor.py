@@ -77,20 +77,11 @@ def examine() -> dict[str, Any]:
 
 def _package(name: str) -> dict[str, Any]:
     """One of the five: what its metadata says, and what is imported."""
-    try:
-        metadata = importlib.metadata.distribution(name)
-    except importlib.metadata.PackageNotFoundError:
-        metadata = None
-    requirements = (metadata.requires if metadata else None) or []
-    needed_python = metadata.metadata["Requires-Python"] if metadata else None
     package: dict[str, Any] = {
-        "version": metadata.version if metadata else None,
+        **_declared(name),
         "imported_version": None,
         "location": None,
         "import_error": None,
-        "requires": [_requirement(text) for text in requirements],
-        "requires_python": needed_python,
-        "python_fits": is_within(platform.python_version(), needed_python or ""),
     }
     try:
         module = importlib.import_module(name.replace("-", "_"))
@@ -101,6 +92,22 @@ def _package(name: str) -> dict[str, Any]:
     package["imported_version"] = getattr(module, "__version__", None)
     package["location"] = os.path.dirname(module.__file__ or "") or None
     return package
+
+
+def _declared(name: str) -> dict[str, Any]:
+    try:
+        found = importlib.metadata.distribution(name)
+    except importlib.metadata.PackageNotFoundError:
+        return {"version": None, "requires": [], "requires_python": None, "python_fits": None}
+    # Asked for what it does not have, the metadata warns, or gives None.
+    has_range = "Requires-Python" in found.metadata
+    python_range = found.metadata["Requires-Python"] if has_range else None
+    return {
+        "version": found.version,
+        "requires": [_requirement(text) for text in found.requires or ()],
+        "requires_python": python_range,
+        "python_fits": is_within(platform.python_version(), python_range or ""),
+    }
 
 
 def _requirement(text: str) -> dict[str, Any]:
