@@ -20,6 +20,7 @@ only keeps two callers of the functions below apart, and code that imports never
 from __future__ import annotations
 
 import importlib
+import importlib.abc
 import importlib.machinery
 import importlib.util
 import os
@@ -134,7 +135,7 @@ class _Submodules:
             yield prefix + name, False
 
 
-class _Existing:
+class _Existing(importlib.abc.Loader):
     """Loads a submodule by returning that of `asgi_meta`."""
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
@@ -174,10 +175,10 @@ def _refuse_where_imported() -> None:
     name = min(names)
     where = getattr(sys.modules.get(name), "__file__", None) or "an unknown place"
     raise RuntimeError(
-        f"{name} has been imported already, from {where}, and cannot be replaced any more: code that"
-        " has imported from it goes on using it, and code that imports it later would use these"
-        " packages. Each has a thread of its own for thread-sensitive code, so that"
-        " what must stay in one thread, such as a database connection, would be used in two."
+        f"{name} has been imported already, from {where}, and cannot be replaced any more: code"
+        " that has imported from it goes on using it, and code that imports it later would use"
+        " these packages. Each has a thread of its own for thread-sensitive code, so that what"
+        " must stay in one thread, such as a database connection, would be used in two."
         " Call install_as_asgiref() before the first import of asgiref, or of what imports it"
         " (as Django does), or start the program by `python -m asgi_meta run`"
     )

@@ -54,8 +54,8 @@ def positional_thread_sensitive(arguments: tuple[object, ...]) -> bool:
     (first, *others) = arguments
     if others or not isinstance(first, bool):
         raise TypeError(
-            f"sync_to_async() takes the function alone without a name, but was also given"
-            f" {', '.join(map(repr, arguments))}: call what it returns with the function's arguments"
+            "sync_to_async() takes the function alone without a name, but was also given"
+            f" {', '.join(map(repr, arguments))}: the function's arguments are for what it returns"
         )
     warnings.warn(
         f"sync_to_async(func, {first}) is deprecated: write thread_sensitive={first}",
