@@ -124,12 +124,12 @@ def test_the_sdist_has_nothing_but_the_package_and_its_texts(package, built):
     assert {n for n in built.sdist_names() if not n.startswith(package_folder)} <= texts
 
 
-def test_the_wheel_has_every_module_of_the_package_and_nothing_else(package, built):
+def test_the_wheel_has_every_file_of_the_package_and_nothing_else(package, built):
     of_package = {n for n in contents(built.wheel) if ".dist-info/" not in n}
     in_tree = {
         str(path.relative_to(package.source.parent))
-        for path in package.source.rglob("*.*")
-        if path.suffix == ".py" or path.name == "py.typed"
+        for path in package.source.rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
     }
     assert of_package == in_tree
 
