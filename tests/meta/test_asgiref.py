@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -422,6 +423,26 @@ def test_an_environment_with_neither_is_told_that_there_is_no_asgiref() -> None:
     assert ended.status == 1
     assert ended.err.endswith("ModuleNotFoundError: No module named 'asgiref'\n")
     assert "asgi_meta'" not in ended.err
+
+
+def test_a_program_started_by_another_environment_uses_its_own_packages(tmp_path: Path) -> None:
+    """PYTHONPATH names the folder of that environment's asgi-meta, and leads to this one's."""
+    folder = tmp_path / "_stand_in"
+    shutil.copytree(_asgiref.STAND_IN, folder)
+    passes(
+        """
+        import asgiref.sync, asgi_meta, sys, os
+        assert asgiref.__file__.startswith(sys.path[1])
+        assert asgiref.sync is asgi_meta.sync
+        before = sys.path[:]
+        asgi_meta.install_as_asgiref()
+        assert sys.path == before
+        asgi_meta.uninstall_as_asgiref()
+        assert sys.path == before[:1] + before[2:]
+        assert "PYTHONPATH" not in os.environ
+        """,
+        PYTHONPATH=str(folder),
+    )
 
 
 def zipped(target: Path, *, leave_out: str = "nothing") -> Path:

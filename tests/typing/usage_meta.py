@@ -29,3 +29,5 @@ assert_type(async_to_sync(area_async)(1), float)
 assert_type(asgi_meta.local.Local(), asgi_local.Local)
 event: HTTPRequestEvent = {"type": "http.request"}
 classes: list[type] = [Local, StatelessServer, WsgiToAsgi, ApplicationCommunicator]
+assert_type(asgi_meta.install_as_asgiref(), None)
+assert_type(asgi_meta.uninstall_as_asgiref(), None)

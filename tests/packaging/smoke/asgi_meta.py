@@ -1,7 +1,9 @@
-"""asgi-meta with all four: its names are the very objects of the packages below it."""
+"""asgi-meta with all four: its names are the very objects, and it stands in for asgiref."""
 
 import asyncio
 import importlib
+import importlib.metadata
+import importlib.util
 
 import asgi_meta
 
@@ -70,6 +72,16 @@ def hello(environ, start_response):
     return [environ["PATH_INFO"].encode()]
 
 
+def check_it_stands_in() -> None:
+    asgi_meta.install_as_asgiref()
+    asgiref = importlib.import_module("asgiref")
+    check(asgiref.sync is asgi_meta.sync, f"asgiref.sync is {asgiref.sync}")
+    version = importlib.metadata.version("asgiref")
+    check(version == asgiref.__version__, f"the metadata of asgiref has version {version}")
+    asgi_meta.uninstall_as_asgiref()
+    check(importlib.util.find_spec("asgiref") is None, "there still is an asgiref")
+
+
 async def check_all_work_together() -> None:
     scope = {"type": "http", "method": "GET", "path": "/x", "query_string": b"", "headers": []}
     application = asgi_meta.WsgiToAsgi(hello)
@@ -90,4 +102,5 @@ if __name__ == "__main__":
     check_names()
     check_submodules()
     check_top_level()
+    check_it_stands_in()
     asyncio.run(check_all_work_together())

@@ -37,6 +37,9 @@ STAND_IN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_stand_in")
 _PACKAGE = os.path.join(STAND_IN, "asgiref")
 
 _lock = threading.RLock()
+# Where ours is imported from. Not only STAND_IN: a program that another environment has started
+# has the folder of that environment's asgi_meta in its PYTHONPATH.
+_folders = {STAND_IN}
 
 
 def install_as_asgiref() -> None:
@@ -45,8 +48,8 @@ def install_as_asgiref() -> None:
     To be called before anything has imported asgiref. From then on `asgiref.sync` is the module
     `asgi_meta.sync`, and so on for all submodules, and `importlib.metadata.version("asgiref")` is
     "3.13.0", whether asgiref is installed or not. Children that multiprocessing starts, by
-    whichever method, inherit it; of other programs only those that `python -m asgi_meta run`
-    has started.
+    whichever method, inherit it; other programs only below `python -m asgi_meta run`, and
+    sub-interpreters not at all.
 
     May be called from any thread, and again, to no effect.
 
@@ -88,9 +91,9 @@ def uninstall_as_asgiref() -> None:
             module = sys.modules.pop(name)
             if module.__spec__ is not None:
                 module.__name__ = module.__spec__.name
-        sys.path[:] = [entry for entry in sys.path if entry != STAND_IN]
+        sys.path[:] = [entry for entry in sys.path if entry not in _folders]
         sys.path_hooks[:] = [hook for hook in sys.path_hooks if hook is not _claim]
-        for folder in (STAND_IN, _PACKAGE):
+        for folder in (*_folders, _PACKAGE):
             sys.path_importer_cache.pop(folder, None)
         _keep_from_children()
 
@@ -103,14 +106,15 @@ def is_installed() -> bool:
 def carry_to_children() -> None:
     """Have the Python programs that this process starts meet these packages as asgiref."""
     inherited = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = f"{STAND_IN}{os.pathsep}{inherited}" if inherited else STAND_IN
+    entries = inherited.split(os.pathsep) if inherited else []
+    if STAND_IN not in entries:
+        os.environ["PYTHONPATH"] = os.pathsep.join([STAND_IN, *entries])
 
 
 def adopt(package: ModuleType) -> None:
     """Give the package `asgiref`, which is being imported, its submodules."""
-    if package.__path__[:] != [_PACKAGE]:
-        # The folder is that of another copy of asgi_meta, with another Python.
-        package.__path__ = [_PACKAGE]
+    _folders.add(os.path.dirname(package.__path__[0]))
+    package.__path__ = [_PACKAGE]
     if _claim not in sys.path_hooks:
         sys.path_hooks.insert(0, _claim)
     sys.path_importer_cache.pop(_PACKAGE, None)
@@ -185,10 +189,10 @@ def _refuse_where_imported() -> None:
 
 
 def _keep_from_children() -> None:
-    entries = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    if STAND_IN not in entries:
+    inherited = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    entries = [entry for entry in inherited if entry not in _folders]
+    if entries == inherited:
         return
-    entries.remove(STAND_IN)
     if entries:
         os.environ["PYTHONPATH"] = os.pathsep.join(entries)
     else:

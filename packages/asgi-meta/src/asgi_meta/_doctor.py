@@ -159,7 +159,7 @@ def _asgiref_here() -> dict[str, Any]:
     installed = [
         distribution
         for distribution in importlib.metadata.distributions(name="asgiref")
-        if str(distribution.locate_file("")) != _asgiref.STAND_IN
+        if not _stands_in(str(distribution.locate_file("")))
     ]
     try:
         spec = importlib.util.find_spec("asgiref")
@@ -169,7 +169,7 @@ def _asgiref_here() -> dict[str, Any]:
     origin = None if spec is None else spec.origin
     if origin is None:
         wins = None
-    elif os.path.dirname(os.path.dirname(origin)) == _asgiref.STAND_IN:
+    elif _stands_in(os.path.dirname(os.path.dirname(origin))):
         wins = "asgi-meta"
     else:
         wins = "asgiref"
@@ -179,6 +179,11 @@ def _asgiref_here() -> dict[str, Any]:
         "wins": wins,
         "imported_from": origin,
     }
+
+
+def _stands_in(folder: str) -> bool:
+    # That of another environment's asgi_meta, when it has started this one.
+    return os.path.basename(folder) == os.path.basename(_asgiref.STAND_IN)
 
 
 def _python() -> dict[str, Any]:
