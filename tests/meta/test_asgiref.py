@@ -127,10 +127,12 @@ def test_its_submodules_are_listed() -> None:
 
 def test_modules_can_be_reloaded() -> None:
     passes("""
-        import asgi_meta, importlib
+        import asgi_meta, importlib, sys
         asgi_meta.install_as_asgiref()
         import asgiref, asgiref.local
+        hooks = sys.path_hooks[:]
         assert importlib.reload(asgiref) is asgiref
+        assert sys.path_hooks == hooks
         assert importlib.reload(asgiref.local) is asgi_meta.local
     """)
 
