@@ -28,7 +28,7 @@ LIMIT = 1200
 QUICK_LIMIT = 120
 # Room for every column where the output is no terminal, and rich would assume 80.
 WIDTH = 120
-LINES_OF_DETAIL = 15
+LINES_OF_DETAIL = 5
 
 
 def main(arguments: Sequence[str] | None = None, suites: Sequence[Suite] = SUITES) -> int:

@@ -1,0 +1,32 @@
+"""`manage.py add_interest PERCENT`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.core.management.base import BaseCommand, CommandParser
+
+from bank.models import Account
+
+
+class Command(BaseCommand):
+    """Sync, as commands are, around code that is async."""
+
+    help = "Add interest to all accounts."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("percent", type=int)
+
+    def handle(self, *args: Any, percent: int, **options: Any) -> None:
+        accounts = async_to_sync(_add_interest)(percent)
+        self.stdout.write(f"{percent} % added to {accounts} accounts")
+
+
+async def _add_interest(percent: int) -> int:
+    accounts = 0
+    async for account in Account.objects.all():
+        account.balance += account.balance * percent // 100
+        await account.asave(update_fields=["balance"])
+        accounts += 1
+    return accounts
