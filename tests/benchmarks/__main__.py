@@ -14,13 +14,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from tests.benchmarks import bridge, local, resources, served, server, wsgi
+from tests.benchmarks import bridge, django_projects, local, resources, served, server, wsgi
 from tests.benchmarks.load import under
 from tests.benchmarks.report import Results, as_json, file_stem, show, wide_console
 from tests.benchmarks.rows import FULL, TINY, Row, Sizes
 from tests.benchmarks.runner import Effort, measure
 
-MODULES = (bridge, local, wsgi, server, served)
+MODULES = (bridge, local, wsgi, server, served, django_projects)
 GROUPS = (*(module.GROUP for module in MODULES), resources.GROUP)
 LOADS = {
     "idle": ("idle",),

@@ -35,9 +35,11 @@ class Load:
         return sorted(self.latencies)[int(0.99 * len(self.latencies))]
 
 
-def drive(port: int, connections: int, requests: int, answer: bytes) -> Load:
-    """Send so many requests for `/`, over so many connections that are kept alive."""
-    load = _Driver(port, connections, requests, answer)
+def drive(
+    port: int, connections: int, requests: int, answer: bytes, target: str = "/"
+) -> Load:
+    """Send so many requests for `target`, over so many connections that are kept alive."""
+    load = _Driver(port, connections, requests, answer, target)
     try:
         return load.run()
     finally:
@@ -71,12 +73,15 @@ def download(port: int, chunks: int) -> int:
 
 
 class _Driver:
-    def __init__(self, port: int, connections: int, requests: int, answer: bytes) -> None:
+    def __init__(
+        self, port: int, connections: int, requests: int, answer: bytes, target: str
+    ) -> None:
         self._selector = selectors.DefaultSelector()
         self._to_send = self._to_receive = requests
         self._latencies: list[float] = []
         self._connections = [
-            _Connection(port, answer, self._latencies) for _ in range(min(connections, requests))
+            _Connection(port, answer, target, self._latencies)
+            for _ in range(min(connections, requests))
         ]
         for connection in self._connections:
             self._selector.register(connection.socket, selectors.EVENT_READ, connection)
@@ -105,12 +110,12 @@ class _Driver:
 
 
 class _Connection:
-    def __init__(self, port: int, answer: bytes, latencies: list[float]) -> None:
+    def __init__(self, port: int, answer: bytes, target: str, latencies: list[float]) -> None:
         self.socket = _connected(port)
         self._answer = answer
         self._latencies = latencies
         self._parser = httptools.HttpResponseParser(self)
-        self._request = _request("GET", "/")
+        self._request = _request("GET", target)
         self._body = b""
         self._is_complete = False
         self._sent = 0.0
