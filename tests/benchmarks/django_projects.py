@@ -45,7 +45,6 @@ ACCOUNTS = b'{"ann": 100000, "bob": 100000}'
 SECONDS_TO_END = 20
 
 
-
 def rows(sizes: Sizes) -> list[Row]:
     """All rows of this group."""
     found = [_row_of_hello(kind) for kind in KINDS]

@@ -35,9 +35,7 @@ class Load:
         return sorted(self.latencies)[int(0.99 * len(self.latencies))]
 
 
-def drive(
-    port: int, connections: int, requests: int, answer: bytes, target: str = "/"
-) -> Load:
+def drive(port: int, connections: int, requests: int, answer: bytes, target: str = "/") -> Load:
     """Send so many requests for `target`, over so many connections that are kept alive."""
     load = _Driver(port, connections, requests, answer, target)
     try:

@@ -126,7 +126,9 @@ def _show_tests(compared: Compared, console: Console) -> None:
     for test, outcome in compared.better.items():
         console.print(f"{compared.name}: passes on ours only ({outcome}): {test}", markup=False)
     for test, outcome in compared.worse.items():
-        console.print(f"{compared.name}: passes on asgiref, {outcome} on ours: {test}", markup=False)
+        console.print(
+            f"{compared.name}: passes on asgiref, {outcome} on ours: {test}", markup=False
+        )
         detail = compared.ran[OURS].details.get(test, "").strip().splitlines()
         console.print("\n".join(detail[-LINES_OF_DETAIL:]), markup=False)
 

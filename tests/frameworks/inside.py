@@ -15,6 +15,7 @@ import json
 import os
 import runpy
 import sys
+import time
 import unittest
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,8 @@ class RecordingResult(unittest.TextTestResult):
 
 
 def run_script(script: str, arguments: list[str]) -> None:
-    unittest.TextTestRunner.resultclass = RecordingResult
+    runner: Any = unittest.TextTestRunner
+    runner.resultclass = RecordingResult
     sys.argv = [script, *arguments]
     sys.path[0] = str(Path(script).resolve().parent)
     try:
@@ -130,13 +132,15 @@ def main() -> None:
     prove_library(order["library"], BRIDGE)
     prove_package(order["package"], order["tree"])
     os.chdir(order["tree"])
+    start = time.monotonic()
     if order["program"] == "pytest":
         run_pytest(order["arguments"])
     else:
         run_script(order["program"], order["arguments"])
+    seconds = time.monotonic() - start
     prove_library(order["library"], [*BRIDGE, *order["witnesses"]])
     bridge = file_of(importlib.import_module("asgiref.sync").SyncToAsync)
-    report = {"bridge": str(bridge), "outcomes": outcomes, "details": details}
+    report = {"bridge": str(bridge), "seconds": seconds, "outcomes": outcomes, "details": details}
     Path(order["report"]).write_text(json.dumps(report))
 
 

@@ -54,14 +54,14 @@ class Ran:
     """The tests of a suite on one library.
 
     Attributes:
-        seconds: That it took.
+        seconds: That the tests took.
         bridge: The file that the bridge came from, as the child process saw it.
         outcomes: "passed", "failed" or "skipped", by test.
         details: What there is to say about tests that failed.
         trouble: Why the process has not come to its end, with the last of its output.
     """
 
-    seconds: float
+    seconds: float = 0.0
     bridge: str = ""
     outcomes: Mapping[str, str] = field(default_factory=dict)
     details: Mapping[str, str] = field(default_factory=dict)
@@ -75,12 +75,14 @@ class Ran:
 def run_on_both(suite: Suite, tree: Path, limit: float, *, quick: bool) -> dict[str, Ran]:
     """Run a suite on both libraries at the same time, for a limited number of seconds."""
     with contextlib.ExitStack() as stack:
-        started = time.monotonic()
         children = {
             library: stack.enter_context(_started(suite, tree, library, quick=quick))
             for library in COMMANDS
         }
-        return {name: child.result(started, limit) for name, child in children.items()}
+        end = time.monotonic() + limit
+        return {
+            name: child.result(max(0.0, end - time.monotonic())) for name, child in children.items()
+        }
 
 
 def folders_of(library: str) -> list[str]:
@@ -98,19 +100,17 @@ class _Child:
     process: subprocess.Popen[bytes]
     folder: Path
 
-    def result(self, started: float, limit: float) -> Ran:
-        trouble = ""
+    def result(self, limit: float) -> Ran:
         try:
-            status = self.process.wait(max(0.0, started + limit - time.monotonic()))
+            status = self.process.wait(limit)
             trouble = f"ended without a report, with status {status}"
         except subprocess.TimeoutExpired:
             trouble = f"did not end within {limit:.0f} s"
-        seconds = time.monotonic() - started
         report = self.folder / "report.json"
         if not report.exists():
             output = (self.folder / "output.txt").read_text(errors="replace")
-            return Ran(seconds, trouble=f"{trouble}\n{output[-4000:]}")
-        return Ran(seconds, **json.loads(report.read_text()))
+            return Ran(trouble=f"{trouble}\n{output[-4000:]}")
+        return Ran(**json.loads(report.read_text()))
 
     def kill(self) -> None:
         """End the process and those that it has started."""

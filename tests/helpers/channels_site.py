@@ -11,24 +11,6 @@ from typing import Any
 
 import django
 from asgiref.sync import async_to_sync
-from django.conf import settings
-
-NUMBERS = range(1, 11)
-GROUP = "everybody"
-NAME = "helpers.channels_site"
-
-if not settings.configured:
-    settings.configure(
-        ASGI_APPLICATION=f"{NAME}.application",
-        CHANNEL_LAYERS={"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}},
-        DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "chat.sqlite3"}},
-        INSTALLED_APPS=["channels"],
-        LOGGING_CONFIG=None,
-        SECRET_KEY="for tests",
-    )
-    django.setup()
-
-# Not before there are settings.
 from channels.consumer import AsyncConsumer, SyncConsumer
 from channels.db import DatabaseSyncToAsync, database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
@@ -36,8 +18,13 @@ from channels.layers import get_channel_layer
 from channels.routing import ChannelNameRouter, ProtocolTypeRouter
 from channels.testing import WebsocketCommunicator
 from channels.worker import StatelessServer
+from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
+
+NUMBERS = range(1, 11)
+GROUP = "everybody"
+NAME = "helpers.channels_site"
 
 
 def show(**facts: Any) -> None:
@@ -109,7 +96,16 @@ application = ProtocolTypeRouter(
 
 
 def prepare() -> None:
-    """Show where the bridge and the server come from, and make the database."""
+    """Make the settings and the database, and show where the bridge and the server come from."""
+    settings.configure(
+        ASGI_APPLICATION=f"{NAME}.application",
+        CHANNEL_LAYERS={"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}},
+        DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "chat.sqlite3"}},
+        INSTALLED_APPS=["channels"],
+        LOGGING_CONFIG=None,
+        SECRET_KEY="for tests",
+    )
+    django.setup()
     bridge = DatabaseSyncToAsync.__mro__[1].__module__
     show(bridge=bridge, server=StatelessServer.__module__)
     make_table()

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from helpers.children import interrupt_python_once_ready, run_python
 
 ON_OURS = ("-m", "asgi_meta", "run")

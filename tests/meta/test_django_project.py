@@ -10,7 +10,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-
 from helpers.example_project import PROJECT, UVICORN, Bank, Running, copy_of_project
 
 OURS = "asgi_sync._sync_to_async"
@@ -164,9 +163,7 @@ def test_threads_and_database_connections_are_bounded_by_what_runs_at_once(
 # Commands
 
 
-def test_a_command_waits_for_async_code_that_uses_the_orm(
-    bank: Bank, client: httpx.Client
-) -> None:
+def test_a_command_waits_for_async_code_that_uses_the_orm(bank: Bank, client: httpx.Client) -> None:
     before = accounts(client)
     assert bank.command("add_interest", "2") == "2 % added to 2 accounts\n"
     assert accounts(client) == {owner: held + held * 2 // 100 for owner, held in before.items()}

@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import pytest
-
 from helpers.children import run_python
 
 

@@ -139,7 +139,7 @@ def test_a_run_that_breaks_off_is_not_good(tmp_path: Path) -> None:
 
 def test_a_run_that_hangs_is_ended(tmp_path: Path) -> None:
     hanging = CASES.replace("self.fail()", "import threading; threading.Event().wait()")
-    assert "did not end within 1 s" in ran(make_tree(tmp_path, hanging), limit=1).troubles[OURS]
+    assert "did not end within" in ran(make_tree(tmp_path, hanging), limit=1).troubles[OURS]
 
 
 def test_a_suite_of_which_nothing_passes_on_asgiref_says_nothing(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def transfer(source: str, target: str, amount: int) -> Transfer:
 
 
 def _account(owner: str) -> Account:
-    try:
-        return Account.objects.get(owner=owner)
-    except Account.DoesNotExist:
-        raise RefusedError(f"{owner!r} has no account") from None
+    account: Account | None = Account.objects.filter(owner=owner).first()
+    if account is None:
+        raise RefusedError(f"{owner!r} has no account")
+    return account

@@ -82,12 +82,12 @@ async def transfer_twice(request: HttpRequest) -> JsonResponse:
     In one thread, as all sync code of a request: one of the two waits for the other.
     """
     source, target, amount = request.POST["from"], request.POST["to"], int(request.POST["amount"])
-    there, back = await asyncio.gather(
+    outcomes: list[object] = await asyncio.gather(
         sync_to_async(transfer)(source, target, amount),
         sync_to_async(transfer)(target, source, amount),
         return_exceptions=True,
     )
-    refused = [str(error) for error in (there, back) if isinstance(error, RefusedError)]
+    refused = [str(error) for error in outcomes if isinstance(error, RefusedError)]
     return JsonResponse({"refused": refused})
 
 
@@ -104,4 +104,5 @@ async def _ask_all(banks: list[str]) -> dict[str, float]:
 async def _ask(bank: str) -> float:
     # Instead of a client for their service.
     await asyncio.sleep(0.001)
-    return round(len(bank) * 0.4 + await Account.objects.acount() * 0.1, 2)
+    accounts: int = await Account.objects.acount()
+    return round(len(bank) * 0.4 + accounts * 0.1, 2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import migrations, models
 from django.db.models.deletion import CASCADE
@@ -19,8 +19,8 @@ class Migration(migrations.Migration):
     """Accounts and transfers."""
 
     initial = True
-    dependencies = []
-    operations = [
+    dependencies: ClassVar[list[tuple[str, str]]] = []
+    operations: ClassVar[list[Any]] = [
         migrations.CreateModel(
             name="Account",
             fields=[

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import migrations
 
@@ -19,5 +19,7 @@ def open_accounts(apps: Any, schema_editor: Any) -> None:
 class Migration(migrations.Migration):
     """The first accounts."""
 
-    dependencies = [("bank", "0001_initial")]
-    operations = [migrations.RunPython(open_accounts, migrations.RunPython.noop)]
+    dependencies: ClassVar[list[tuple[str, str]]] = [("bank", "0001_initial")]
+    operations: ClassVar[list[Any]] = [
+        migrations.RunPython(open_accounts, migrations.RunPython.noop)
+    ]
