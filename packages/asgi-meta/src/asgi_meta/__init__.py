@@ -15,7 +15,8 @@ from asgi_meta.__about__ import __version__
 
 if TYPE_CHECKING:
     from asgi_meta import timeout as timeout
-    from asgi_meta._asgiref import install_as_asgiref, uninstall_as_asgiref
+    from asgi_meta._asgiref import install_as_asgiref as install_as_asgiref
+    from asgi_meta._asgiref import uninstall_as_asgiref as uninstall_as_asgiref
     from asgi_meta.compatibility import *
     from asgi_meta.current_thread_executor import *
     from asgi_meta.local import *
