@@ -640,6 +640,23 @@ def test_request_with_the_state_of_the_lifespan_itself_is_found(kind: str) -> No
     assert [type(error) for error in raised[1::2]] == [ConnectionError] * 2
 
 
+def test_state_of_one_lifespan_is_known_when_another_has_ended() -> None:
+    states: list[dict[str, Any]] = [{}, {}]
+
+    async def application(scope_: Any, receive: Any, send: Any) -> None:
+        if scope_["state"] is states[0]:
+            other = scope("lifespan", state=states[1])
+            with pytest.raises(ConnectionError):
+                await validated(other, forbidden, forbidden)
+            await validated(scope("http", state=states[0]), forbidden, forbidden)
+        raise ConnectionError
+
+    validated = validator(application)
+    with pytest.raises(ProtocolViolationError) as raised:
+        asyncio.run(validated(scope("lifespan", state=states[0]), forbidden, forbidden))
+    assert raised.value.rule == "http.scope/state/shared"
+
+
 # Arguments
 
 
