@@ -20,10 +20,6 @@ MISSING = object()
 play = functools.partial(asgi.play, run=run_at_once)
 
 
-class Broken:
-    """A value to stand for many; nothing has its type."""
-
-
 # What is wrong with a key: its value, or that it is not there.
 PSEUDO_HEADER = [(b":path", b"/")]
 UPPER_CASE = [(b"X-Y", b"z")]

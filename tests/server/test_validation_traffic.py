@@ -26,7 +26,7 @@ WITH_WEBSOCKETS = ["starlette", "fastapi", "quart"]
 
 # What frameworks are known to do against the specification.
 KNOWN_DEVIATIONS = {
-    # Django 5.2: names of headers go out as the views wrote them.
+    # Django 5.2 to 6.1: names of headers go out as the views wrote them.
     "django": {"http.response.start/headers/lowercase"},
 }
 

@@ -135,12 +135,18 @@ class _Call:
             if self._first is None or error is self._first:
                 raise
             raise ProtocolViolationError(*self._first.args) from error
+        else:
+            first = self._first
         finally:
             self._has_ended = True
             # Its traceback refers to frames that refer to this object.
-            first, self._first = self._first, None
+            self._first = None
         if first is not None:
-            raise ProtocolViolationError(*first.args) from first
+            try:
+                raise ProtocolViolationError(*first.args) from first
+            finally:
+                # The frames of its traceback refer to this one, through `f_back`.
+                del first
 
     async def receive(self) -> Any:
         message = await self._served(self._receive(), "receive")

@@ -24,7 +24,7 @@ __all__ = ["Conversation", "Protocol", "State", "Track", "Unfinished", "rules_of
 
 
 class State(enum.Enum):
-    """Base of the states of a track; a value completes "... cannot come when "."""
+    """Base of the states of a track; a value completes "sent ... when"."""
 
 
 @dataclass(frozen=True)
