@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -24,6 +25,9 @@ from helpers.in_process import InProcessTransport
 from helpers.server_threads import PATIENCE, event_loop_of, thread_of
 
 Connect = Callable[[], httpx.Client]
+
+# Never used: but a client without one reads all the certificates that there are, in 50 ms.
+_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ def _uvicorn(
             url = _url_of(listener)
             with thread_of(lambda: server.run(sockets=[listener])):
                 try:
-                    yield lambda: httpx.Client(base_url=url, timeout=PATIENCE)
+                    yield lambda: httpx.Client(base_url=url, timeout=PATIENCE, verify=_TLS)
                 finally:
                     server.should_exit = True
 
@@ -103,7 +107,9 @@ def _hypercorn(
             )
 
         with event_loop_of(serve):
-            yield lambda: httpx.Client(base_url=url, timeout=PATIENCE, http1=not http2, http2=http2)
+            yield lambda: httpx.Client(
+                base_url=url, timeout=PATIENCE, verify=_TLS, http1=not http2, http2=http2
+            )
 
     return start
 
