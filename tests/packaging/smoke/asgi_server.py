@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+import logging
 import warnings
 
 import asgi_server
@@ -9,8 +10,9 @@ from asgi_server import StatelessServer
 from asgi_server.compatibility import guarantee_single_callable, is_double_callable
 from asgi_server.testing import ApplicationCommunicator
 from asgi_server.timeout import timeout
+from asgi_server.validation import ProtocolViolationError, validator
 
-SUBMODULES = ["compatibility", "testing", "timeout", "typing"]
+SUBMODULES = ["compatibility", "extensions", "testing", "timeout", "typing", "validation"]
 
 
 def check(holds: bool, what: str) -> None:
@@ -57,6 +59,18 @@ async def check_double_callable() -> None:
     await communicator.wait(timeout=1)
 
 
+async def check_validator() -> None:
+    # What is found is logged as well, which without a handler goes to the standard error.
+    logging.getLogger("asgi_server.validation").addHandler(logging.NullHandler())
+    communicator = ApplicationCommunicator(validator(echo), {"type": "http"})
+    try:
+        await communicator.wait(timeout=1)
+    except ProtocolViolationError as error:
+        check(error.rule == "http.scope/http_version/missing", f"{error.rule} was found")
+    else:
+        check(False, "nothing was found wrong with a scope without keys")
+
+
 async def check_timeout() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -92,5 +106,6 @@ if __name__ == "__main__":
     check_names()
     asyncio.run(check_communicator())
     asyncio.run(check_double_callable())
+    asyncio.run(check_validator())
     asyncio.run(check_timeout())
     asyncio.run(check_server())

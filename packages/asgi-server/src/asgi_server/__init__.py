@@ -1,6 +1,7 @@
 """Stateless ASGI servers, ASGI types, and helpers to test ASGI applications.
 
-The public submodules are `compatibility`, `testing`, `timeout` and `typing`.
+The public submodules are `compatibility`, `extensions`, `testing`, `timeout`, `typing` and
+`validation`.
 """
 
 from asgi_server.__about__ import __version__

@@ -9,6 +9,8 @@ is what `asgi_server.validation` does.
 to be held to what its server offers takes a `SendCallable` of the messages of its protocol, and
 asks `asgi_server.extensions.allows()`, which adds those of an extension.
 
+All types are in one module, long as it is: programs import them from where asgiref has them.
+
 Sources, cited below by section:
 - https://asgi.readthedocs.io/en/latest/specs/main.html ("main")
 - https://asgi.readthedocs.io/en/latest/specs/www.html ("www"), version 2.5
