@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from helpers.loop_kinds import LOOP_KINDS
 from helpers.stateless_servers import SCOPE, Boom, Server, echo, running
 
 from asgi_server import LifespanError, StatelessServer
@@ -165,6 +166,17 @@ async def test_double_callable_application_has_a_lifespan() -> None:
 
     await Talking(OldStyle, lifespan="on").arun()
     assert steps == ["lifespan.startup", "lifespan.shutdown"]
+
+
+@pytest.mark.parametrize("kind", LOOP_KINDS)
+def test_every_kind_of_event_loop_runs_a_lifespan(kind: str) -> None:
+    application = Application()
+    with asyncio.Runner(loop_factory=LOOP_KINDS[kind]) as runner:
+        runner.run(Talking(application, lifespan="on").arun())
+        with pytest.raises(LifespanError, match="no such scope"):
+            runner.run(Talking(fails, lifespan="on").arun())
+
+    assert application.steps == ["startup", "instance", "instance ended", "shutdown"]
 
 
 # Failures

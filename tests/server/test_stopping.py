@@ -452,6 +452,34 @@ print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)
 
 
 @needs_signals
+@pytest.mark.skipif("uvloop" not in LOOP_KINDS, reason="uvloop is not installed")
+def test_signals_stop_a_server_on_uvloop_too() -> None:
+    code = """
+import uvloop
+
+async def application(scope, receive, send):
+    await receive()
+    await send(type(asyncio.get_running_loop()).__module__)
+    signal.raise_signal(signal.SIGTERM)
+    await asyncio.sleep(0.05)
+    signal.raise_signal(signal.SIGTERM)
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await send("cleaned up")
+
+with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    asyncio.Runner = lambda: runner
+    Server(application, stop_timeout=1000).run()
+"""
+    assert lines_of(run_python(SERVER + code)) == [
+        "uvloop",
+        "cleaned up",
+        "INFO Exiting due to SIGTERM",
+    ]
+
+
+@needs_signals
 def test_second_signal_ends_run_at_once() -> None:
     code = """
 async def application(scope, receive, send):

@@ -3,35 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from asgi_server._counters import Tally
 
-__all__ = ["Send", "run_application", "run_application_later"]
+__all__ = ["Send", "run_application"]
 
 
-async def run_application(
+def run_application(
     application: Callable[..., Awaitable[Any]], scope: Any, receive: Any, send: Any
-) -> Any:
-    """Call a single-callable `application` and await what it returns.
+) -> Coroutine[Any, Any, Any]:
+    """Return a coroutine that calls a single-callable `application` and awaits what it returns.
 
     A task needs a coroutine, and an application may return any awaitable. It also keeps the
     call inside the task: an application that raises when it is called fails like any other,
     and one whose task is cancelled before it starts is never called, so that no coroutine of
     its is left un-awaited.
+
+    The application does not run before the next iteration of the running event loop, also where
+    a task factory runs tasks while they are made (`asyncio.eager_task_factory`): the server does
+    not know of the task then.
     """
+    if asyncio.get_running_loop().get_task_factory() is None:
+        return _call(application, scope, receive, send)
+    return _call_later(application, scope, receive, send)
+
+
+async def _call(
+    application: Callable[..., Awaitable[Any]], scope: Any, receive: Any, send: Any
+) -> Any:
     return await application(scope, receive, send)
 
 
-async def run_application_later(
+async def _call_later(
     application: Callable[..., Awaitable[Any]], scope: Any, receive: Any, send: Any
 ) -> Any:
-    """Do as `run_application` does, one iteration of the event loop later.
-
-    For loops with a task factory of their own, which may run a task while it is made
-    (`asyncio.eager_task_factory`): an application would run before the server knows of it.
-    """
     await asyncio.sleep(0)
     return await application(scope, receive, send)
 

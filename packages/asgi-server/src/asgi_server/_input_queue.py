@@ -60,11 +60,11 @@ class InputQueue:
     Has the names of `asyncio.Queue`. Without a limit a message is always taken at once. What a
     full queue does, by policy:
 
-    | policy        | `put_nowait()`                 | `await put()`                      |
-    |---------------|--------------------------------|------------------------------------|
-    | `wait`        | raises `asyncio.QueueFull`     | waits for room, in order of calls  |
-    | `drop_oldest` | drops the message that waited longest, takes the new one, both alike  ||
-    | `close`       | ends the instance and drops the message, both alike                   ||
+    | policy        | `put_nowait()`                        | `await put()`                    |
+    |---------------|---------------------------------------|----------------------------------|
+    | `wait`        | raises `asyncio.QueueFull`            | waits for room, in turn          |
+    | `drop_oldest` | drops the message that waited longest | the same                         |
+    | `close`       | ends the instance, drops the message  | the same                         |
 
     Once the instance has ended, or was told to end, a message that is put is dropped. Neither
     method raises then: one application's end is no error of the server. What is dropped is

@@ -244,10 +244,11 @@ class ApplicationInstances:
         """Cancel every instance that was not cancelled before, and those started from now on."""
         self._is_closed = True
         self._endings.cancel_noticed()
-        for details in list(self._running.values()):
-            if self.by_scope_id.get(details["scope_id"]) is details:
-                self._take_out(details)
-            self._endings.cancel(details["future"], EndCause.STOPPED)
+        # A list: a hook that is told of a dropped message may start an instance.
+        for task, details in list(self._running.items()):
+            self._take_out(details)
+            if not task.done():  # else by itself, in this iteration of the loop
+                self._endings.cancel(task, EndCause.STOPPED)
 
     def cancel_again(self) -> None:
         """Cancel every instance, also those that are cleaning up."""

@@ -96,9 +96,9 @@ class Serving:
         return self._is_graceful and not self._stop.stopping.done()
 
     async def _take_input(self) -> None:
+        report = self._reports.listen()
         handle = self._tasks.start(call_async(self._parts.handle), name="handle")
         checker = self._tasks.start(call_async(self._parts.checker), name="application_checker")
-        report = self._reports.listen()
         failures = [report]
         if self._lifespan is not None:
             failures.append(self._lifespan.failed)
@@ -163,7 +163,7 @@ class Serving:
             left = max(end - self._stop.loop.time(), 0)
             if not await self._stop.wait_all(*running, seconds=left, on_cancelled=tasks.cancel):
                 return False
-            await asyncio.sleep(0)  # the done-callbacks run
+            await self._stop.wait_iteration()  # the done-callbacks take them out
         return True
 
     async def _shut_down(self) -> None:

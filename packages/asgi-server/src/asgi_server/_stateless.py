@@ -25,7 +25,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from asgi_server._application import Send, run_application, run_application_later
+from asgi_server._application import Send, run_application
 from asgi_server._counters import ServerCounters
 from asgi_server._endings import EndCause
 from asgi_server._hooks import ApplicationHooks, HookCaller
@@ -354,6 +354,5 @@ class StatelessServer(ApplicationHooks):
         send = Send(self.application_send, scope, instances.tally)
         lifespan = self.__lifespan
         given = scope if lifespan is None else lifespan.scope_with_state(scope)
-        has_factory = asyncio.get_running_loop().get_task_factory() is not None
-        call = run_application_later if has_factory else run_application
-        return instances.start(scope, queue, call(self.__single_callable, given, queue.get, send))
+        call = run_application(self.__single_callable, given, queue.get, send)
+        return instances.start(scope, queue, call)

@@ -100,6 +100,13 @@ class Stop:
         except asyncio.CancelledError as error:
             self.cancellation = error
 
+    async def wait_iteration(self) -> None:
+        """Wait until the callbacks have run that are due in this iteration of the event loop."""
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError as error:
+            self.cancellation = error
+
     async def wait_all(
         self,
         *futures: asyncio.Future[Any],
@@ -113,21 +120,60 @@ class Stop:
             seconds: How long at most; a moment when all is to end at once.
             on_cancelled: Called each time that the server's task is cancelled.
         """
+        waiting = [future for future in futures if not future.done()]
+        if not waiting:
+            return True
+        # One callback each, once: to wait for the first of many, again and again, would take a
+        # time that grows with their square.
+        all_done = _AllDone(waiting, self.loop)
+        try:
+            return await self._wait_until_or_hurry(all_done.future, seconds, on_cancelled)
+        finally:
+            all_done.forget()
+
+    async def _wait_until_or_hurry(
+        self,
+        future: asyncio.Future[None],
+        seconds: float,
+        on_cancelled: Callable[[], object] | None,
+    ) -> bool:
         end = self.loop.time() + seconds
         hurries = False
-        while waiting := {future for future in futures if not future.done()}:
+        while not future.done():
             if not hurries and self.at_once.done():
                 hurries = True
                 end = min(end, self.loop.time() + MOMENT)
             left = end - self.loop.time()
             if left <= 0:
                 return False
-            if not hurries:
-                waiting.add(self.at_once)
+            both = [future] if hurries else [future, self.at_once]
             try:
-                await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(both, timeout=left, return_when=asyncio.FIRST_COMPLETED)
             except asyncio.CancelledError as error:
                 self.cancellation = error
                 if on_cancelled is not None:
                     on_cancelled()
         return True
+
+
+class _AllDone:
+    """A future that is done when all of several others are."""
+
+    def __init__(
+        self, futures: list[asyncio.Future[Any]], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.future: asyncio.Future[None] = loop.create_future()
+        self._futures = futures
+        self._left = len(futures)
+        for future in futures:
+            future.add_done_callback(self._count)
+
+    def forget(self) -> None:
+        """Take the callbacks back."""
+        for future in self._futures:
+            future.remove_done_callback(self._count)
+
+    def _count(self, _: asyncio.Future[Any]) -> None:
+        self._left -= 1
+        if not self._left and not self.future.done():
+            self.future.set_result(None)
