@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import weakref
 from collections.abc import Hashable
 from typing import Any
 
@@ -317,6 +319,40 @@ async def test_hook_for_dropped_messages_that_raises_does_not_interrupt_the_put(
         await asyncio.wait([arun])
 
     assert str(arun.exception()) == "a"
+
+
+class WeakScope(dict):  # type: ignore[type-arg]
+    """A scope that can be asked whether it is still there."""
+
+
+@pytest.mark.parametrize("application", [echo, fail_on_message], ids=["evicted", "failed"])
+@pytest.mark.asyncio
+async def test_nothing_refers_to_an_instance_that_has_ended(application: Any) -> None:
+    server = StatelessServer(application, max_applications=1)
+    server.application_exception = ignore  # type: ignore[method-assign]
+    scope = WeakScope(type="test")
+    there = weakref.ref(scope)
+    gc.collect()
+    gc.disable()
+    try:
+        queue = server.get_or_create_application_instance("ann", scope)
+        task = task_of(server, "ann")
+        await asyncio.sleep(0)
+        if application is fail_on_message:
+            queue.put_nowait("bad")
+        else:
+            server.get_or_create_application_instance("bob", {})
+        await asyncio.wait([task])
+        for _ in range(3):  # the hook has run
+            await asyncio.sleep(0)
+        del scope, queue, task
+        assert there() is None
+    finally:
+        gc.enable()
+
+
+async def ignore(exception: BaseException, application_details: Any) -> None:
+    pass
 
 
 # Full queues

@@ -159,9 +159,7 @@ class Stop:
 class _AllDone:
     """A future that is done when all of several others are."""
 
-    def __init__(
-        self, futures: list[asyncio.Future[Any]], loop: asyncio.AbstractEventLoop
-    ) -> None:
+    def __init__(self, futures: list[asyncio.Future[Any]], loop: asyncio.AbstractEventLoop) -> None:
         self.future: asyncio.Future[None] = loop.create_future()
         self._futures = futures
         self._left = len(futures)
