@@ -20,7 +20,8 @@ def quiet_asyncio() -> Iterator[None]:
         def emit(self, record: logging.LogRecord) -> None:
             complaints.append(self.format(record))
 
-    handler = Handler(logging.WARNING)
+    # Not warnings: in the debug mode it warns of what is slow.
+    handler = Handler(logging.ERROR)
     logger = logging.getLogger("asyncio")
     logger.addHandler(handler)
     try:

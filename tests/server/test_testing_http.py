@@ -11,6 +11,7 @@ import contextvars
 import io
 import re
 import selectors
+import weakref
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -746,6 +747,22 @@ async def test_group_of_nothing_but_disconnects_is_no_failure() -> None:
 
     async with HTTPCommunicator(application, scope=NEW) as http:
         await http.receive_start()
+
+
+@pytest.mark.parametrize("application", [hello, never_ends])
+@pytest.mark.asyncio
+async def test_communicator_is_freed_with_its_last_reference(application: Any) -> None:
+    http = HTTPCommunicator(application, timeout=SOON)
+    try:
+        async with http:
+            await http.receive_start()
+            await http.read()
+    except TimeoutError:
+        pass
+    reference = weakref.ref(http)
+    del http
+
+    assert reference() is None
 
 
 # What an application may not send

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -492,6 +493,18 @@ async def test_failure_in_the_clean_up_is_raised_at_the_end_of_the_block() -> No
     with pytest.raises(ValueError, match="cannot clean up"):
         async with WebSocketCommunicator(application) as websocket:
             await websocket.connect()
+
+
+@pytest.mark.asyncio
+async def test_communicator_is_freed_with_its_last_reference() -> None:
+    websocket = WebSocketCommunicator(sends(ACCEPT, {"type": "websocket.close"}))
+    async with websocket:
+        await websocket.connect()
+        await websocket.receive_close()
+    reference = weakref.ref(websocket)
+    del websocket
+
+    assert reference() is None
 
 
 @pytest.mark.parametrize("kind", LOOP_KINDS)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Awaitable, Callable
+from functools import partial
 from types import TracebackType
 from typing import Any
 
-from asgi_server._testing.messages import Input, Output
+from asgi_server._testing.messages import Input, Output, wake_all
 from asgi_server._testing.run import ApplicationRun, application_under_test
 
 __all__ = ["ApplicationCommunicator"]
@@ -66,7 +67,7 @@ class ApplicationCommunicator:
             scope,
             self._input.receive,
             self._output.send,
-            on_end=_Notices(self._input, self._output),
+            on_end=partial(wake_all, self._input, self._output),
             context=context,
         )
 
@@ -246,15 +247,3 @@ class ApplicationCommunicator:
         except TimeoutError:
             pass
         return not self._output.queue.empty()
-
-
-class _Notices:
-    """Wakes those who wait for either way, when the application has ended."""
-
-    def __init__(self, input_: Input, output: Output) -> None:
-        self._input = input_
-        self._output = output
-
-    def __call__(self) -> None:
-        self._input.changed.give()
-        self._output.changed.give()

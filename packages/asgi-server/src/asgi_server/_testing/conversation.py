@@ -6,10 +6,11 @@ import abc
 import asyncio
 import contextvars
 from collections.abc import Awaitable, Callable
+from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
-from asgi_server._testing.messages import Input, Output
+from asgi_server._testing.messages import Input, Output, wake_all
 from asgi_server._testing.run import ApplicationRun, application_under_test
 
 __all__ = ["Conversation", "ServerSide"]
@@ -57,7 +58,8 @@ class Conversation(abc.ABC):
             scope,
             server.receive,
             server.send,
-            on_end=self._wake_all,
+            # Not a method, or each would refer to the other.
+            on_end=partial(wake_all, server.input, server.output),
             context=context,
         )
         self._was_entered = False
@@ -210,10 +212,6 @@ class Conversation(abc.ABC):
             name = type(self).__name__
             raise RuntimeError(f"use it in a block: async with {name}(...) as ...")
         self._run.require_running_loop()
-
-    def _wake_all(self) -> None:
-        self._input.changed.give()
-        self._output.changed.give()
 
     @property
     @abc.abstractmethod

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-__all__ = ["Input", "Output"]
+__all__ = ["Input", "Output", "wake_all"]
 
 # A guess: more than a test leaves unread on purpose, and not much memory.
 MANY = 100
@@ -102,3 +102,9 @@ class Output:
         """Let go of those who wait for the reader: nobody reads any more."""
         self._limit = None
         self._read.give()
+
+
+def wake_all(input_: Input, output: Output) -> None:
+    """Wake those who wait for either: the application has ended, and there is no more to come."""
+    input_.changed.give()
+    output.changed.give()
