@@ -268,7 +268,9 @@ async def test_read_is_the_rest_of_the_body() -> None:
 
 @pytest.mark.asyncio
 async def test_records_are_read_however_the_parts_divide_them() -> None:
-    application = sends(START, part(b"data: 1\n\ndata: 2"), part(b"\n"), part(b"\nrest", False))
+    application = sends(
+        START, part(b"data: 1\n\ndata: 2"), part(b"\n"), part(b"\n"), part(b"rest", False)
+    )
 
     async with HTTPCommunicator(application) as http:
         assert await http.read_until(b"\n\n") == b"data: 1\n\n"

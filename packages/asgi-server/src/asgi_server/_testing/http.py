@@ -114,7 +114,7 @@ class HTTPCommunicator(Conversation):
         self._request_is_complete = False
         self._start: ReceivedStart | None = None
         self._has_trailers = False
-        self._unread = b""
+        self._unread = bytearray()
         self._body_is_complete = False
         self._trailers: list[tuple[bytes, bytes]] = []
         self._response_is_complete = False
@@ -192,8 +192,7 @@ class HTTPCommunicator(Conversation):
         """
         while not self._unread and not self._body_is_complete:
             await self._receive("http.response.body")
-        chunk, self._unread = self._unread, b""
-        return chunk
+        return self._take(len(self._unread))
 
     def __aiter__(self) -> HTTPCommunicator:
         """Iterate over the parts of the body that were not received yet."""
@@ -230,13 +229,14 @@ class HTTPCommunicator(Conversation):
         """
         if not separator:
             raise ValueError("the separator is empty: use receive_chunk() for what comes next")
-        while separator not in self._unread and not self._body_is_complete:
+        searched = 0
+        while (found := self._unread.find(separator, searched)) < 0:
+            if self._body_is_complete:
+                raise asyncio.IncompleteReadError(self._take(len(self._unread)), None)
+            # The separator may begin in what is there and end in what comes.
+            searched = max(0, len(self._unread) - len(separator) + 1)
             await self._receive("http.response.body")
-        record, found, rest = self._unread.partition(separator)
-        self._unread = rest
-        if not found:
-            raise asyncio.IncompleteReadError(record, None)
-        return record + found
+        return self._take(found + len(separator))
 
     async def receive_trailers(self) -> list[tuple[bytes, bytes]]:
         """Wait for the trailers, and return them all; none if the start announces none.
@@ -248,7 +248,7 @@ class HTTPCommunicator(Conversation):
         """
         while not self._body_is_complete:
             await self._receive("http.response.body")
-        self._unread = b""
+        self._unread.clear()
         while not self._response_is_complete:
             await self._receive("http.response.trailers")
         return self._trailers
@@ -275,6 +275,11 @@ class HTTPCommunicator(Conversation):
         else:
             self._trailers += message["headers"]
             self._response_is_complete = not message["more_trailers"]
+
+    def _take(self, count: int) -> bytes:
+        taken = bytes(self._unread[:count])
+        del self._unread[:count]
+        return taken
 
     def _put_body(self, body: bytes, more_body: bool) -> None:
         self._request_is_complete = not more_body
