@@ -57,7 +57,7 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 
 async def post(path: str) -> int:
     context = contextvars.copy_context()
-    async with HTTPCommunicator(application, "POST", path, context=context) as http:
+    async with HTTPCommunicator(application, "POST", path, context=context, timeout=20) as http:
         return (await http.receive_start())["status"]
 
 
@@ -91,7 +91,9 @@ async def test_async_test_below_the_bridge_shares_the_transaction_of_its_fixture
 @async_to_sync
 async def test_connection_of_a_websocket_shares_the_transaction(transaction: None) -> None:
     context = contextvars.copy_context()
-    async with WebSocketCommunicator(application, "/chat", context=context) as websocket:
+    async with WebSocketCommunicator(
+        application, "/chat", context=context, timeout=20
+    ) as websocket:
         with pytest.raises(ConnectionRefusedError):
             await websocket.connect()
     assert await sync_to_async(names)() == ["/chat"]
@@ -155,7 +157,7 @@ signals.request_finished.disconnect(close_old_connections)
 @async_to_sync
 async def get():
     context = contextvars.copy_context()
-    async with HTTPCommunicator(get_asgi_application(), context=context, timeout=15) as http:
+    async with HTTPCommunicator(get_asgi_application(), context=context, timeout=20) as http:
         return await http.read()
 
 

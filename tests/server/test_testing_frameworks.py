@@ -30,6 +30,7 @@ from asgi_wsgi import WsgiToAsgi
 
 pytestmark = pytest.mark.usefixtures("quiet_asyncio")
 
+PATIENCE = 20  # seconds, of which an application needs none
 NEWEST = {"asgi": {"version": "3.0", "spec_version": "2.5"}}
 
 
@@ -105,10 +106,10 @@ starlette = Starlette(
 
 @pytest.mark.asyncio
 async def test_server_sent_events_of_starlette_come_when_they_are_published() -> None:
-    async with Lifespan(starlette, validate=True) as running:
+    async with Lifespan(starlette, validate=True, timeout=PATIENCE) as running:
         broadcast = running.state["broadcast"]
         async with HTTPCommunicator(
-            starlette, "GET", "/events", state=running.state, validate=True
+            starlette, "GET", "/events", state=running.state, validate=True, timeout=PATIENCE
         ) as http:
             assert (await http.receive_start())["status"] == 200
             assert await http.read_until(b"\n\n") == b": welcome\n\n"
@@ -124,20 +125,27 @@ async def test_server_sent_events_of_starlette_come_when_they_are_published() ->
 @pytest.mark.asyncio
 async def test_stream_of_starlette_that_does_not_hear_of_the_disconnect_is_found() -> None:
     """From 2.4 on Starlette relies on `send` to raise, and a stream that waits does not send."""
-    async with Lifespan(starlette, validate=True) as running:
+    async with Lifespan(starlette, validate=True, timeout=PATIENCE) as running:
         with pytest.raises(TimeoutError, match="in stream_response"):
             async with HTTPCommunicator(
-                starlette, "GET", "/events", state=running.state, scope=NEWEST, timeout=0.05
+                starlette, "GET", "/events", state=running.state, scope=NEWEST, timeout=PATIENCE
             ) as http:
                 await http.read_until(b"\n\n")
+                http.timeout = 0.01
 
 
 @pytest.mark.asyncio
 async def test_body_in_parts_and_background_task_of_starlette() -> None:
     async with (
-        Lifespan(starlette, validate=True) as running,
+        Lifespan(starlette, validate=True, timeout=PATIENCE) as running,
         HTTPCommunicator(
-            starlette, "POST", "/upload", body=[b"ab", b"c"], state=running.state, validate=True
+            starlette,
+            "POST",
+            "/upload",
+            body=[b"ab", b"c"],
+            state=running.state,
+            validate=True,
+            timeout=PATIENCE,
         ) as http,
         contextlib.aclosing(running.state["broadcast"].listen()) as published,
     ):
@@ -149,7 +157,9 @@ async def test_body_in_parts_and_background_task_of_starlette() -> None:
 
 @pytest.mark.asyncio
 async def test_error_of_a_starlette_endpoint_comes_after_the_response_to_it() -> None:
-    async with HTTPCommunicator(starlette, "GET", "/broken", validate=True) as http:
+    async with HTTPCommunicator(
+        starlette, "GET", "/broken", validate=True, timeout=PATIENCE
+    ) as http:
         assert (await http.receive_start())["status"] == 500
         assert await http.read() == b"Internal Server Error"
         with pytest.raises(LookupError, match="the endpoint failed"):
@@ -159,12 +169,14 @@ async def test_error_of_a_starlette_endpoint_comes_after_the_response_to_it() ->
 @pytest.mark.asyncio
 async def test_websocket_of_starlette() -> None:
     async with WebSocketCommunicator(
-        starlette, "/chat?name=Ada", subprotocols=["v1"], validate=True
+        starlette, "/chat?name=Ada", subprotocols=["v1"], validate=True, timeout=PATIENCE
     ) as websocket:
         assert (await websocket.connect())["subprotocol"] == "v1"
         await websocket.send_json([1, 2])
         assert await websocket.receive_json() == {"Ada": [1, 2]}
-    async with WebSocketCommunicator(starlette, "/chat", validate=True) as websocket:
+    async with WebSocketCommunicator(
+        starlette, "/chat", validate=True, timeout=PATIENCE
+    ) as websocket:
         with pytest.raises(WebSocketRefusedError) as refused:
             await websocket.connect()
         assert (refused.value.status, refused.value.body) == (401, b'"who?"')
@@ -182,11 +194,11 @@ async def test_exception_of_a_starlette_lifespan_is_raised_as_it_is() -> None:
 
     fails_at = "end"
     with pytest.raises(LookupError, match="at the end"):
-        async with Lifespan(Starlette(lifespan=fails), validate=True):
+        async with Lifespan(Starlette(lifespan=fails), validate=True, timeout=PATIENCE):
             pass
     fails_at = "start"
     with pytest.raises(ExceptionGroup) as caught:  # of Starlette's user, and no more than that
-        async with Lifespan(Starlette(lifespan=fails), validate=True):
+        async with Lifespan(Starlette(lifespan=fails), validate=True, timeout=PATIENCE):
             pass
     assert [str(error) for error in caught.value.exceptions] == ["at the start"]
 
@@ -209,7 +221,7 @@ def echo() -> Any:
 @pytest.mark.asyncio
 async def test_flask_answers_line_by_line() -> None:
     async with HTTPCommunicator(
-        WsgiToAsgi(flask_application), "POST", "/echo", body=None, validate=True, timeout=10
+        WsgiToAsgi(flask_application), "POST", "/echo", body=None, validate=True, timeout=PATIENCE
     ) as http:
         # A WSGI application starts its response with the first part of the body.
         for line in (b"one\n", b"two\n"):
@@ -221,7 +233,7 @@ async def test_flask_answers_line_by_line() -> None:
 
 @pytest.mark.asyncio
 async def test_adapter_of_flask_starts_and_shuts_down() -> None:
-    async with Lifespan(WsgiToAsgi(flask_application), validate=True) as running:
+    async with Lifespan(WsgiToAsgi(flask_application), validate=True, timeout=PATIENCE) as running:
         assert running.is_supported
 
 
@@ -270,14 +282,14 @@ application = get_asgi_application()
 
 
 async def main():
-    async with HTTPCommunicator(application, "GET", "/stream", timeout=15) as http:
+    async with HTTPCommunicator(application, "GET", "/stream", timeout=20) as http:
         assert (await http.receive_start())["status"] == 200
         assert await http.read_until(b"\\n") == b"1\\n"
         assert await http.read_until(b"\\n") == b"2\\n"
         assert not closed
     assert closed
     async with HTTPCommunicator(
-        application, "POST", "/upload", body=[b"ab", b"c"], timeout=15
+        application, "POST", "/upload", body=[b"ab", b"c"], timeout=20
     ) as http:
         assert await http.read() == b"cba"
 
