@@ -316,6 +316,40 @@ def test_another_thread_that_imports_asgiref_first_wins_and_is_told_of() -> None
     """)
 
 
+def test_an_importer_that_fails_leaves_nothing_changed() -> None:
+    passes("""
+        import asgi_meta, sys
+        class Broken:
+            def find_spec(self, name, path, target=None):
+                if name == "asgiref":
+                    raise OSError("no such disk")
+        sys.meta_path.insert(0, Broken())
+        before = sys.path[:]
+        try:
+            asgi_meta.install_as_asgiref()
+        except OSError:
+            pass
+        else:
+            raise AssertionError
+        assert sys.path == before and "asgiref" not in sys.modules
+        del sys.meta_path[0]
+        asgi_meta.install_as_asgiref()
+        import asgiref.sync
+        assert asgiref.sync is asgi_meta.sync
+    """)
+
+
+def test_it_is_undone_where_a_test_has_put_something_into_its_place() -> None:
+    passes("""
+        import asgi_meta, sys
+        asgi_meta.install_as_asgiref()
+        sys.modules["asgiref.sync"] = None
+        sys.modules["asgiref.local"] = object()
+        asgi_meta.uninstall_as_asgiref()
+        assert not [name for name in sys.modules if name.startswith("asgiref")]
+    """)
+
+
 UNDONE = """
     import asgi_meta, importlib.metadata as metadata, os, sys
     from asgi_meta import _asgiref, sync

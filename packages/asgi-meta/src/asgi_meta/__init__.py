@@ -6,6 +6,9 @@ are found here and in the submodules `sync`, `local`, `server`, `wsgi`, `testing
 packages. What else a package offers is found in that package. A submodule is imported when
 something of it is first used.
 (`asgi_meta.timeout` is the submodule; the class in it has the same name.)
+
+`install_as_asgiref` puts them in the place of asgiref, as `python -m asgi_meta run` does for a
+whole program; `python -m asgi_meta doctor` says whether everything is in order.
 """
 
 import importlib

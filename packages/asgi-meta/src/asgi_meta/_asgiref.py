@@ -69,10 +69,13 @@ def install_as_asgiref() -> None:
             )
         before = sys.path.copy()
         sys.path[:] = [STAND_IN, *(entry for entry in before if entry != STAND_IN)]
-        importlib.import_module("asgiref")
+        try:
+            importlib.import_module("asgiref")
+        finally:
+            if not is_installed():
+                sys.path[:] = before
+        # Another thread may have begun to import it before the path was changed.
         if not is_installed():
-            # Another thread began to import it before we had changed the path.
-            sys.path[:] = before
             _refuse_where_imported()
 
 
@@ -89,8 +92,10 @@ def uninstall_as_asgiref() -> None:
             return
         for name in _imported_names():
             module = sys.modules.pop(name)
-            if module.__spec__ is not None:
-                module.__name__ = module.__spec__.name
+            # What tests put there by hand may be anything.
+            spec = getattr(module, "__spec__", None)
+            if spec is not None:
+                module.__name__ = spec.name
         sys.path[:] = [entry for entry in sys.path if entry not in _folders]
         sys.path_hooks[:] = [hook for hook in sys.path_hooks if hook is not _claim]
         for folder in (*_folders, _PACKAGE):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import importlib.machinery
+import io
 import os
 import pkgutil
 import runpy
@@ -116,7 +117,7 @@ def _compile(file: str) -> tuple[CodeType, object]:
         assert code is not None
         return code, sourceless
     try:
-        with open(file, "rb") as source:
+        with io.open_code(file) as source:
             text = source.read()
     except OSError as error:
         # As the interpreter says it, and with its exit status.
