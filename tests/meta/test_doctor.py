@@ -36,8 +36,13 @@ def distribution(folder: Path, name: str, version: str, *requires: str, **header
     (metadata / "METADATA").write_text("\n".join(["Metadata-Version: 2.1", *lines]))
 
 
-def test_where_nothing_is_wrong_all_versions_are_told_and_fit() -> None:
-    report = report_of(python("-m", "asgi_meta", "doctor", "--json"))
+@pytest.fixture(scope="module")
+def report() -> Any:
+    """What it says of the environment of these tests."""
+    return report_of(python("-m", "asgi_meta", "doctor", "--json"))
+
+
+def test_where_nothing_is_wrong_all_versions_are_told_and_fit(report: Any) -> None:
     assert report["ok"], report["problems"]
     assert report["schema"] == 1
     assert list(report["packages"]) == PACKAGES
@@ -48,17 +53,16 @@ def test_where_nothing_is_wrong_all_versions_are_told_and_fit() -> None:
     assert needed == {"asgi-loc", "asgi-ser", "asgi-syn", "asgi-wsg"}
 
 
-def test_the_python_and_the_loop_are_told() -> None:
-    report = report_of(python("-m", "asgi_meta", "doctor", "--json"))
+def test_the_python_and_the_loop_are_told(report: Any) -> None:
     assert report["python"]["version"] == platform.python_version()
     assert report["python"]["gil_enabled"] is getattr(sys, "_is_gil_enabled", lambda: True)()
     assert report["event_loop"]["loop"].startswith("asyncio.")
     assert report["greenlets"]["patched_by"] is None
 
 
-def test_it_says_whose_asgiref_is_imported_here() -> None:
+def test_it_says_whose_asgiref_is_imported_here(report: Any) -> None:
     asgiref = pytest.importorskip("asgiref")
-    alone = report_of(python("-m", "asgi_meta", "doctor", "--json"))["asgiref"]
+    alone = report["asgiref"]
     assert (alone["installed"], alone["wins"]) == (asgiref.__version__, "asgiref")
     assert alone["imported_from"] == asgiref.__file__
     run = ("-m", "asgi_meta", "run", "-m", "asgi_meta", "doctor", "--json")

@@ -180,7 +180,7 @@ def test_help_is_there(arguments: list[str], capsys: pytest.CaptureFixture[str])
     assert printed.err == ""
 
 
-@pytest.mark.parametrize("options", [(), ("-P",), ("-I",), ("-X", "dev"), ("-O", "-u")])
+@pytest.mark.parametrize("options", [("-I",), ("-P", "-X", "dev", "-O", "-u")])
 def test_asgiref_is_ours_with_any_option_of_the_interpreter(options: tuple[str, ...]) -> None:
     ended = python(*options, *RUN, "-c", OURS)
     assert ended == Ended(0, "asgi_sync._sync_to_async\n", "")
@@ -215,13 +215,10 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("arguments", [("program.py",), ("-m", "program")])
-def test_all_children_of_a_program_meet_the_same(
-    tmp_path: Path, arguments: tuple[str, ...]
-) -> None:
+def test_all_children_of_a_program_meet_the_same(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(CHILDREN)
     ignored = ("-W", "ignore::DeprecationWarning")  # for forking with threads
-    ended = python(*ignored, *RUN, *arguments, cwd=tmp_path, PYTHONPATH="/before")
+    ended = python(*ignored, *RUN, "-m", "program", cwd=tmp_path, PYTHONPATH="/before")
     assert ended.err == ""
     *met, path, last = ended.out.splitlines()
     assert set(met) == {"('asgi_sync._sync_to_async', ['asgi-meta'])"}
