@@ -15,7 +15,8 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.benchmarks.__main__ import LOADS, all_rows, exit_code, run
+from tests.benchmarks import django_projects
+from tests.benchmarks.__main__ import GROUPS, LOADS, all_rows, exit_code, run
 from tests.benchmarks.chart import MARKERS
 from tests.benchmarks.http_load import Load
 from tests.benchmarks.load import busy_cores, one_core
@@ -260,12 +261,12 @@ def test_every_load_has_a_marker_in_the_chart():
 # Every row, once
 
 
-@pytest.fixture(scope="module")
-def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def run_tiny(folder: Path, *groups: str) -> dict[str, Any]:
     """What `--tiny` writes: in a child, whose threads, pools and imports are its own."""
-    folder = tmp_path_factory.mktemp("benchmarks")
     command = ("-m", "tests.benchmarks", "--tiny", "--load", "idle", "--folder", folder)
-    done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, *command, "--group", *groups], cwd=ROOT, capture_output=True, text=True
+    )
     written = next(folder.glob("*.json"), None)
     assert written is not None, done.stderr
     found = json.loads(written.read_text())
@@ -275,13 +276,27 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("name", [row.name for row in all_rows(TINY)])
-def test_a_row_runs_and_has_samples_of_ours_and_of_every_peer(tiny_run, name):
-    (found,) = (row for row in tiny_run["rows"] if row["name"] == name)
+@pytest.fixture(scope="module")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    groups = [group for group in GROUPS if group != django_projects.GROUP]
+    return run_tiny(tmp_path_factory.mktemp("benchmarks"), *groups)
+
+
+@pytest.fixture(scope="module")
+def tiny_run_of_django(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    # By itself, for most of it is the start of a dozen processes.
+    return run_tiny(tmp_path_factory.mktemp("benchmarks"), django_projects.GROUP)
+
+
+@pytest.mark.parametrize("row", all_rows(TINY), ids=lambda row: row.name)
+def test_a_row_runs_and_has_samples_of_ours_and_of_every_peer(request, row):
+    is_of_django = row.group == django_projects.GROUP
+    run_of_all = request.getfixturevalue("tiny_run_of_django" if is_of_django else "tiny_run")
+    (found,) = (found for found in run_of_all["rows"] if found["name"] == row.name)
     peers = {figure["peer"] for figure in found["figures"]} - {None}
     assert found["samples"].keys() == peers | {OURS}
     # Of what is to be closed nothing may be left.
-    is_cost = (lambda cost: cost == 0) if "open databases" in name else (lambda cost: cost > 0)
+    is_cost = (lambda cost: cost == 0) if "open databases" in row.name else (lambda cost: cost > 0)
     assert all(is_cost(cost) for costs in found["samples"].values() for cost in costs)
 
 
