@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,13 +72,15 @@ class Bank:
             text=True,
         )
         with process:
+            running = Running(process)
             try:
-                yield Running(process)
+                yield running
             finally:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     for child in psutil.Process(process.pid).children(recursive=True):
                         child.kill()
                 process.kill()
+                running.finish()
 
     def _line(self, *arguments: str) -> list[str]:
         return [sys.executable, "-u", *self.library, *arguments]
@@ -91,10 +95,13 @@ class Bank:
 
 
 class Running:
-    """A server that runs."""
+    """A server that runs, and what it prints."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     @property
     def process(self) -> psutil.Process:
@@ -106,19 +113,37 @@ class Running:
         return self.line_with(f"(running on|server at) {address}")[0].rpartition(" ")[2]
 
     def line_with(self, pattern: str) -> re.Match[str]:
-        """Read what it prints, up to a line in which the pattern is found."""
-        assert self._process.stdout is not None
+        """Wait for a line in which the pattern is found."""
         lines = []
-        for line in self._process.stdout:
+        while (line := self._lines.get(timeout=LIMIT_SECONDS)) is not None:
             if found := re.search(pattern, line):
                 return found
             lines.append(line)
         raise AssertionError(f"nothing printed has {pattern!r}: {''.join(lines)}")
 
+    def has_line_with(self, pattern: str, seconds: float) -> bool:
+        """Wait for such a line, but no longer than this for each line."""
+        with contextlib.suppress(queue.Empty):
+            while (line := self._lines.get(timeout=seconds)) is not None:
+                if re.search(pattern, line):
+                    return True
+        return False
+
     def ended(self) -> str:
         """Tell it to end, and return what it has printed since the last line that was read."""
         self._process.terminate()
-        return self._process.communicate(timeout=LIMIT_SECONDS)[0]
+        self._process.wait(LIMIT_SECONDS)
+        return "".join(iter(self._lines.get, None))
+
+    def finish(self) -> None:
+        """Wait until all has been read that a process has printed that has ended."""
+        self._reader.join(LIMIT_SECONDS)
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._lines.put(line)
+        self._lines.put(None)
 
     def database_connections(self, database: Path) -> int:
         """How often the database is open, its log included."""

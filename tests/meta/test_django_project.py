@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -174,10 +176,22 @@ def test_the_development_server_is_on_ours_also_after_it_has_reloaded(
     bank: Bank, tmp_path: Path
 ) -> None:
     project = copy_of_project(tmp_path)
+    settings = project / "project" / "settings.py"
+    # To have it say when it reloads.
+    settings.write_text(settings.read_text().replace("DEBUG = False", "DEBUG = True"))
     reloading = Bank(project, bank.database)
     with reloading.running("manage.py", "runserver", "127.0.0.1:0") as running:
-        for _ in range(2):
-            url = running.url()
-            assert httpx.get(f"{url}/about", trust_env=False).json()["sync_to_async"] == OURS
-            views = project / "bank" / "views.py"
-            views.write_text(views.read_text() + "\n")
+        assert_is_on_ours(running)
+        # What changes before Django has looked at all files for the first time is no change.
+        views = project / "bank" / "views.py"
+        for later in itertools.count(1):
+            changed = views.stat().st_mtime + later
+            os.utime(views, (changed, changed))
+            if running.has_line_with("changed, reloading", seconds=2):
+                break
+        assert_is_on_ours(running)
+
+
+def assert_is_on_ours(running: Running) -> None:
+    answer = httpx.get(f"{running.url()}/about", trust_env=False, timeout=30)
+    assert answer.json()["sync_to_async"] == OURS
