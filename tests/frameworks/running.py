@@ -101,16 +101,22 @@ class _Child:
     folder: Path
 
     def result(self, limit: float) -> Ran:
+        trouble = self._wait(limit)
+        report = self.folder / "report.json"
+        found = json.loads(report.read_text()) if report.exists() else {}
+        if not found and not trouble:
+            trouble = "ended without a report"
+        if trouble:
+            trouble += "\n" + (self.folder / "output.txt").read_text(errors="replace")[-4000:]
+        return Ran(**found, trouble=trouble)
+
+    def _wait(self, limit: float) -> str:
+        """Wait for its end. One that is bad counts also after the report: so ends a program."""
         try:
             status = self.process.wait(limit)
-            trouble = f"ended without a report, with status {status}"
         except subprocess.TimeoutExpired:
-            trouble = f"did not end within {limit:.0f} s"
-        report = self.folder / "report.json"
-        if not report.exists():
-            output = (self.folder / "output.txt").read_text(errors="replace")
-            return Ran(trouble=f"{trouble}\n{output[-4000:]}")
-        return Ran(**json.loads(report.read_text()))
+            return "did not end within the limit of time"
+        return f"ended with status {status}" if status else ""
 
     def kill(self) -> None:
         """End the process and those that it has started."""
