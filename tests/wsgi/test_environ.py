@@ -23,6 +23,14 @@ def test_names_of_headers_that_are_long_are_not_kept() -> None:
     assert _known_variable.cache_info().currsize <= kept + 1
 
 
+@pytest.mark.parametrize("is_length_first", [False, True])
+def test_content_length_is_left_out_beside_a_transfer_encoding(is_length_first: bool) -> None:
+    """It does not count, and an application that trusts it reads another body than is sent."""
+    headers = [(b"transfer-encoding", b"chunked"), (b"content-length", b"5")]
+    variables = header_variables(headers[::-1] if is_length_first else headers, 0)
+    assert variables == {"HTTP_TRANSFER_ENCODING": "chunked"}
+
+
 def test_environ_has_what_pep_3333_requires(http_scope: MakeScope) -> None:
     body = BytesIO()
     environ = build_environ(http_scope(method="POST", path="/a", query_string=b"b=c"), body, 0)

@@ -131,6 +131,17 @@ def test_content_length_must_be_a_number(value: str) -> None:
         parse_head("200 OK", [("Content-Length", value)])
 
 
+def test_content_length_that_is_given_twice_is_sent_once() -> None:
+    given = [("Content-Length", "5"), ("ETag", "a"), ("content-length", " 5")]
+    head = parse_head("200 OK", given)
+    assert sorted(head.headers) == [(b"content-length", b"5"), (b"etag", b"a")]
+    assert head.content_length == 5
+
+
+def test_spaces_around_the_value_of_a_header_are_not_sent() -> None:
+    assert parse_head("200 OK", [("X-A", " \ta b\t ")]).headers == [(b"x-a", b"a b")]
+
+
 def test_content_lengths_must_agree() -> None:
     headers = [("Content-Length", "1"), ("Content-Length", "3")]
     with pytest.raises(ValueError, match="not '1' and '3'"):

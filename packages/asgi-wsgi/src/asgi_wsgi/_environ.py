@@ -172,6 +172,9 @@ def header_variables(
             )
     for variable, same in repeated.items():
         variables[variable] = _separator(variable).join(same)
+    if "HTTP_TRANSFER_ENCODING" in variables:
+        # RFC 9112, 6.3: the length does not count. Who trusts it reads another body than others.
+        variables.pop("CONTENT_LENGTH", None)
     return variables
 
 

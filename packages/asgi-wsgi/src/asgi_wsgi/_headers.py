@@ -37,12 +37,16 @@ def parse_head(status: str, headers: Iterable[tuple[str, str]]) -> Head:
         ValueError: One of them cannot be sent.
     """
     encoded = [_encoded_header(name, value) for name, value in headers]
-    head = Head(_status_code(status), encoded, _content_length(encoded))
-    if head.content_length is None or head.allows_body:
+    lengths = [header for header in encoded if header[0] == b"content-length"]
+    head = Head(_status_code(status), encoded, _content_length(lengths))
+    if not lengths or (len(lengths) == 1 and head.allows_body):
         return head
-    # RFC 9110, 8.6: must not be sent with 1xx and 204, need not be with 304. Some servers take it
-    # for the length of what they are still to be given.
     others = [header for header in encoded if header[0] != b"content-length"]
+    if head.allows_body:
+        # RFC 9110, 8.6: the same number twice is to be made one; clients may refuse it.
+        return Head(head.status, [*others, lengths[0]], head.content_length)
+    # The same: must not be sent with 1xx and 204, need not be with 304. Some servers take it
+    # for the length of what they are still to be given.
     return Head(head.status, others, None)
 
 
@@ -70,7 +74,8 @@ def _encoded_header(name: object, value: object) -> tuple[bytes, bytes]:
     if not value.isprintable() and _CONTROL_CHARACTER.search(value) is not None:
         raise ValueError(f"response header {name!r} has a control character in {value!r}")
     try:
-        return encoded_name, value.encode("latin-1")
+        # RFC 9110, 5.5: spaces around it are none of the value; some servers refuse to send them.
+        return encoded_name, value.strip(" \t").encode("latin-1")
     except UnicodeEncodeError:
         raise ValueError(
             f"response header {name!r} has a character outside latin-1 in {value!r}: encode the"
@@ -90,8 +95,8 @@ def _encoded_name(name: str) -> bytes:
     return name.lower().encode("latin-1")
 
 
-def _content_length(headers: list[tuple[bytes, bytes]]) -> int | None:
-    values = {value for name, value in headers if name == b"content-length"}
+def _content_length(lengths: list[tuple[bytes, bytes]]) -> int | None:
+    values = {value for _, value in lengths}
     if not values:
         return None
     first, *others = values
