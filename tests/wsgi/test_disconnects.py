@@ -31,6 +31,7 @@ from helpers.wsgi_applications import (
     wait_until,
 )
 
+from asgi_sync import async_to_sync, sync_to_async
 from asgi_wsgi import WsgiToAsgi, WsgiToAsgiInstance, _link
 
 MakeScope = Callable[..., Any]
@@ -75,6 +76,75 @@ async def test_disconnect_before_a_thread_is_free_keeps_the_application_from_run
     await asyncio.gather(first, second)
     assert called == ["/1"]
     assert server.sent == []
+
+
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [
+        ("GET", []),
+        ("HEAD", [(b"content-length", b"0")]),
+        ("POST", [(b"content-length", b"2")]),
+    ],
+)
+@pytest.mark.asyncio
+async def test_disconnect_of_a_request_that_waits_for_a_thread_ends_it_at_once(
+    server: Any, http_scope: MakeScope, method: str, headers: Any
+) -> None:
+    called: list[str] = []
+    goes_on = threading.Event()
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+        called.append(environ["PATH_INFO"])
+        patiently(goes_on)()
+        return hello(environ, start_response)
+
+    async def nothing(*_: Any) -> Any:
+        await asyncio.Event().wait()
+
+    app = WsgiToAsgi(application, max_workers=1)
+    first = asyncio.create_task(app(http_scope(path="/1"), nothing, server.send))
+    await wait_until(lambda: bool(called))
+    server.feed(part(b"ab" if method == "POST" else b"", more_body=False), DISCONNECT)
+    scope = http_scope(path="/2", method=method, headers=headers)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await app(scope, server.receive, nothing)
+    finally:
+        goes_on.set()
+    await first
+    assert called == ["/1"]
+
+
+@pytest.mark.parametrize("body", [b"", b"ab"])
+@pytest.mark.asyncio
+async def test_request_that_has_waited_for_a_thread_is_served_like_any_other(
+    server: Any, http_scope: MakeScope, body: bytes
+) -> None:
+    goes_on, begins = threading.Event(), threading.Event()
+    read: list[bytes] = []
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+        if environ["PATH_INFO"] == "/1":
+            begins.set()
+            patiently(goes_on)()
+        else:
+            read.append(environ["wsgi.input"].read())
+        return hello(environ, start_response)
+
+    async def ignore(_: Any) -> None:
+        pass
+
+    app = WsgiToAsgi(application, max_workers=1)
+    first = asyncio.create_task(app(http_scope(path="/1"), server.receive, ignore))
+    await wait_set(begins)
+    headers = [(b"content-length", b"2")] if body else []
+    second = asyncio.create_task(app(http_scope(headers=headers), server.receive, server.send))
+    server.feed(part(body, more_body=False))
+    await server.wait_awaited(2)
+    goes_on.set()
+    await asyncio.gather(first, second)
+    assert read == [body]
+    assert server.body == b"Hello world"
 
 
 @pytest.mark.parametrize(
@@ -217,6 +287,145 @@ async def test_disconnect_ends_a_request_whose_send_never_returns(
     async with asyncio.timeout(PATIENCE):
         await WsgiToAsgi(hello)(http_scope(), server.receive, send)
     assert sent == message
+
+
+# It goes away, as far as the server can tell, once the response is complete
+
+
+def is_last(message: Any) -> bool:
+    return message["type"] == "http.response.body" and not message.get("more_body", False)
+
+
+@pytest.mark.parametrize("thread_sensitive", [False, True])
+@pytest.mark.parametrize("chunks", [[b"a"], Body(b"a")], ids=["complete", "streamed"])
+@pytest.mark.asyncio
+async def test_middleware_may_go_on_after_the_last_message(
+    server: Any, http_scope: MakeScope, chunks: Any, thread_sensitive: bool
+) -> None:
+    done: list[str] = []
+
+    async def send(message: Any) -> None:
+        if is_last(message):
+            server.feed(END_OF_BODY, DISCONNECT)
+            await server.wait_taken()
+            # Turns of the loop in which it would be cancelled.
+            for _ in range(5):
+                await asyncio.sleep(0)
+            done.append("what the middleware does then")
+
+    app = WsgiToAsgi(returning(chunks), thread_sensitive=thread_sensitive)
+    async with asyncio.timeout(PATIENCE):
+        await app(http_scope(), server.receive, send)
+    assert len(done) == 1
+
+
+@pytest.mark.parametrize("thread_sensitive", [False, True])
+@pytest.mark.parametrize("chunks", [[b"a"], Body(b"a")], ids=["complete", "streamed"])
+@pytest.mark.asyncio
+async def test_send_of_the_last_message_that_never_returns_is_not_waited_for_for_ever(
+    server: Any,
+    http_scope: MakeScope,
+    monkeypatch: pytest.MonkeyPatch,
+    chunks: Any,
+    thread_sensitive: bool,
+) -> None:
+    monkeypatch.setattr(_link, "FINISH_SECONDS", 0)
+
+    async def send(message: Any) -> None:
+        if is_last(message):
+            server.feed(END_OF_BODY, DISCONNECT)
+            await asyncio.Event().wait()
+
+    app = WsgiToAsgi(returning(chunks), thread_sensitive=thread_sensitive)
+    async with asyncio.timeout(PATIENCE):
+        await app(http_scope(), server.receive, send)
+
+
+# Thread-sensitive requests: their thread calls `receive` itself, but for the end of the client
+
+
+async def _stream_sensitively(server: Any, scope: Any, body: Body, read: Any, fed: Any) -> None:
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Body:
+        read(environ["wsgi.input"])
+        start_response("200 OK", [])
+        return body
+
+    server.feed(*fed)
+    app = WsgiToAsgi(application, thread_sensitive=True)
+    request = asyncio.create_task(app(scope, server.receive, server.send))
+    await server.wait_sent(3)
+    server.feed(DISCONNECT)
+    async with asyncio.timeout(PATIENCE):
+        await request
+    assert not server.is_complete
+    assert len(body.closed_by) == 1
+
+
+@pytest.mark.parametrize(
+    ("headers", "read", "fed"),
+    [
+        ([], lambda body: None, [END_OF_BODY]),
+        ([], lambda body: body.read(), [part(b"ab"), END_OF_BODY]),
+        ([(b"content-length", b"0")], lambda body: None, [END_OF_BODY]),
+        ([(b"content-length", b"2")], lambda body: body.read(2), [part(b"ab"), END_OF_BODY]),
+    ],
+)
+@pytest.mark.asyncio
+async def test_disconnect_stops_a_thread_sensitive_response(
+    server: Any, http_scope: MakeScope, headers: Any, read: Any, fed: Any
+) -> None:
+    body = Body(forever=b"a")
+    await _stream_sensitively(server, http_scope(headers=headers), body, read, fed)
+
+
+@pytest.mark.asyncio
+async def test_disconnect_ends_a_thread_sensitive_response_whose_send_never_returns(
+    server: Any, http_scope: MakeScope
+) -> None:
+    body = Body(forever=b"a")
+    server.feed(END_OF_BODY)
+    server.may_send.clear()
+    app = WsgiToAsgi(returning(body), thread_sensitive=True)
+    request = asyncio.create_task(app(http_scope(), server.receive, server.send))
+    await server.wait_sent(1)
+    server.feed(DISCONNECT)
+    async with asyncio.timeout(PATIENCE):
+        await request
+    assert len(body.closed_by) == 1
+
+
+@pytest.mark.parametrize("is_outermost", [False, True])
+def test_thread_sensitive_request_reads_what_the_watch_for_its_client_receives(
+    http_scope: MakeScope, is_outermost: bool
+) -> None:
+    """Also through a middleware whose `receive` needs the very thread that reads."""
+    messages = [part(b"ab"), part(b"cd"), END_OF_BODY]
+    threads: set[int] = set()
+    sent: list[bytes] = []
+
+    async def receive() -> Any:
+        threads.add(await sync_to_async(threading.get_ident)())
+        return messages.pop(0) if messages else await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message.get("body", b""))
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Any:
+        threads.add(threading.get_ident())
+        start_response("200 OK", [])
+        yield b"1"
+        yield environ["wsgi.input"].read(3)
+        yield environ["wsgi.input"].read()
+
+    app = WsgiToAsgi(application, thread_sensitive=True)
+
+    async def main() -> None:
+        async with asyncio.timeout(PATIENCE):
+            await app(http_scope(), receive, send)
+
+    async_to_sync(main)() if is_outermost else asyncio.run(main())
+    assert b"".join(sent) == b"1abcd"
+    assert len(threads) == 1
 
 
 @pytest.mark.asyncio

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from array import array
 from collections.abc import Callable
 from io import BytesIO
 from typing import IO, Any
@@ -23,6 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asgi_wsgi import WsgiToAsgi
+from asgi_wsgi._link import Link
 
 MakeScope = Callable[..., Any]
 Read = Callable[[IO[bytes]], Any]
@@ -56,6 +58,12 @@ async def read_by(server: Any, read: Read, *messages: Any, **scope: Any) -> Any:
         lambda body: list(body),
         lambda body: [next(body), body.read(3), body.readline()],
         lambda body: [body.readinto(target := bytearray(7)), bytes(target), body.read()],
+        lambda body: [
+            body.readinto(target := bytearray(99)),
+            bytes(target),
+            body.readinto(bytearray()),
+        ],
+        lambda body: [body.readinto(target := array("H", [0] * 5)), target, body.readline()],
     ],
 )
 @pytest.mark.parametrize("sizes", [[100], [4, 1, 1, 100], [1] * 40])
@@ -77,17 +85,36 @@ async def test_read1_returns_what_has_arrived(server: Any) -> None:
     await feeding
 
 
+@pytest.mark.parametrize("thread_sensitive", [False, True])
+@pytest.mark.parametrize(
+    ("read", "result"),
+    [
+        (lambda body: body.readline(), b"one\n"),
+        (lambda body: next(body), b"one\n"),
+        (lambda body: body.read1(), b"one\ntw"),
+        (lambda body: body.read(5), b"one\nt"),
+        (lambda body: body.readinto(bytearray(6)), 6),
+    ],
+)
 @pytest.mark.asyncio
-async def test_line_is_returned_before_the_body_has_ended(server: Any) -> None:
-    lines: list[bytes] = []
-
-    def application(environ: Any, start_response: Any) -> Any:
-        lines.append(environ["wsgi.input"].readline())
-        return hello(environ, start_response)
-
+async def test_read_that_has_what_it_wants_returns_before_the_body_has_ended(
+    server: Any, http_scope: MakeScope, read: Read, result: Any, thread_sensitive: bool
+) -> None:
+    seen: list[Any] = []
     server.feed(part(b"one\ntw"))
-    await server.serve(application)
-    assert lines == [b"one\n"]
+    app = WsgiToAsgi(reading(read, seen), thread_sensitive=thread_sensitive)
+    await app(http_scope(), server.receive, server.send)
+    assert seen == [result]
+
+
+@pytest.mark.asyncio
+async def test_readinto_of_what_cannot_be_written_takes_nothing(server: Any) -> None:
+    def read(body: Any) -> bytes:
+        with pytest.raises(TypeError, match="writable"):
+            body.readinto(b"abc")
+        return body.read()  # type: ignore[no-any-return]
+
+    assert await read_by(server, read, part(b"abc"), END_OF_BODY) == b"abc"
 
 
 @pytest.mark.asyncio
@@ -218,6 +245,103 @@ async def test_body_that_has_arrived_is_read_without_waking_the_loop(
     parts = [part(b"a\n"), part(b"b\n"), END_OF_BODY]
     assert await read_by(server, read, *parts) == [b"a", b"\n", b"b\n"]
     assert wake_ups == []
+
+
+# How often one side wakes the other
+
+
+class Crossings:
+    """How often the worker thread had the loop wake up, and how often it waited to be woken."""
+
+    def __init__(self) -> None:
+        self.to_loop = 0
+        self.to_thread = 0
+
+
+@pytest.fixture
+def crossings(monkeypatch: pytest.MonkeyPatch) -> Crossings:
+    counted = Crossings()
+    call_soon, wait_for, call = Link.call_soon, Link.wait_for, Link.call
+
+    def counted_call_soon(link: Link, *arguments: Any) -> None:
+        counted.to_loop += 1
+        call_soon(link, *arguments)
+
+    def counted_wait_for(link: Link, is_over: Callable[[], bool]) -> None:
+        def looked() -> bool:
+            counted.to_thread += 1
+            return is_over()
+
+        counted.to_thread -= 1  # it looks once before it waits
+        wait_for(link, looked)
+
+    def counted_call(link: Link, work: Any) -> None:
+        counted.to_loop += 1
+        counted.to_thread += 1
+        call(link, work)
+
+    monkeypatch.setattr(Link, "call_soon", counted_call_soon)
+    monkeypatch.setattr(Link, "wait_for", counted_wait_for)
+    monkeypatch.setattr(Link, "call", counted_call)
+    return counted
+
+
+@pytest.mark.parametrize("thread_sensitive", [False, True])
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda body: len(body.read(5000)),
+        lambda body: len(body.read()),
+        lambda body: body.readinto(bytearray(5000)),
+    ],
+)
+@pytest.mark.asyncio
+async def test_many_messages_for_one_read_cross_once(
+    http_scope: MakeScope, server: Any, crossings: Crossings, read: Read, thread_sensitive: bool
+) -> None:
+    seen: list[Any] = []
+    server.feed(*[part(bytes(100))] * 50, END_OF_BODY)
+    app = WsgiToAsgi(reading(read, seen), request_window=1000, thread_sensitive=thread_sensitive)
+    await app(http_scope(), server.receive, server.send)
+    assert seen == [5000]
+    assert crossings.to_loop == 1
+    assert crossings.to_thread <= 1  # or it was all there before the thread came to wait
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda body: len(body.readline()),
+        lambda body: len(body.read1()),
+        lambda body: len(body.read(100)),
+    ],
+)
+@pytest.mark.asyncio
+async def test_window_that_fills_at_once_crosses_once(
+    http_scope: MakeScope, server: Any, crossings: Crossings, read: Read
+) -> None:
+    """However short the messages and the reads in it are; it is asked ahead for one more."""
+    seen: list[Any] = []
+    server.feed(*[part(bytes(99) + b"\n")] * 10, END_OF_BODY)
+    app = WsgiToAsgi(
+        reading(lambda body: [read(body) for _ in range(10)], seen), request_window=1000
+    )
+    await app(http_scope(), server.receive, server.send)
+    assert seen == [[100] * 10]
+    assert crossings.to_loop <= 2
+    assert crossings.to_thread <= 1
+
+
+@pytest.mark.asyncio
+async def test_read_beyond_the_window_gets_messages_of_any_sizes(
+    http_scope: MakeScope, server: Any
+) -> None:
+    """Also where the largest of them would not fit in once more."""
+    seen: list[Any] = []
+    server.feed(*(part(bytes(size)) for size in (50, 30, 1, 1, 18)))
+    app = WsgiToAsgi(reading(lambda body: len(body.read(100)), seen), request_window=10)
+    await app(http_scope(), server.receive, server.send)
+    assert seen == [100]
 
 
 # How much is held

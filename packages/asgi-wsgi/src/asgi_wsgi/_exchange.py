@@ -34,12 +34,15 @@ class Exchange:
     def __init__(self, scope: Scope, receive: Receive, send: Send, settings: Settings) -> None:
         self.response = Response(to_head_request=scope["method"] == "HEAD")
         self.link = Link(thread_sensitive=settings.thread_sensitive)
-        length, is_held_back = _announced_body(scope)
-        self._buffer = BodyBuffer(self.link, receive, settings.request_window, length)
+        self._pool = settings.pool
+        self._scope = scope
+        self._length, self._is_held_back = _announced_body(scope)
+        self._window = settings.request_window
+        self._buffer = BodyBuffer(self.link, receive, self._window, self._length)
         self._queue = SendQueue(self.link, send, settings.response_window, watch=self._buffer.watch)
         self._body = cast(IO[bytes], RequestBody(self._buffer))
         self._extensions = scope.get("extensions")
-        if length and length <= settings.request_window and not is_held_back:
+        if self._length and self._may_arrive_early():
             self._buffer.prefetch()
 
     # The event loop
@@ -52,7 +55,7 @@ class Exchange:
         """
         try:
             try:
-                await run(self._body)
+                await self._run(run)
             except Exception:
                 await self._flush_after_error()
                 raise
@@ -65,6 +68,21 @@ class Exchange:
             await self._end()
             raise
         await self._end()
+
+    async def _run(self, run: Callable[[IO[bytes]], Awaitable[None]]) -> None:
+        is_queued = self._pool.is_full and not self.link.thread_sensitive
+        if not (is_queued and self._may_arrive_early()):
+            await run(self._body)
+            return
+        # It may take long until a thread is there. A client that goes away gives up its place.
+        self._buffer.watch()
+        await self.link.until_stopped(run(self._body))
+
+    def _may_arrive_early(self) -> bool:
+        """Whether all of the request fits in the window, and the client does not hold it back."""
+        if self._is_held_back:
+            return False
+        return _has_no_body(self._scope) if self._length is None else self._length <= self._window
 
     async def _flush_after_error(self) -> None:
         """Send what the application has given before its error, which is the one to be told."""
@@ -167,6 +185,12 @@ class Exchange:
             self._queue.put(messages, len(messages[-1].get("body", b"")))
         else:
             self.link.check()
+
+
+def _has_no_body(scope: Scope) -> bool:
+    """Whether the request has no body, as far as that can be told without a Content-Length."""
+    is_chunked = any(name == b"transfer-encoding" for name, _ in scope.get("headers", ()))
+    return scope["method"] in ("GET", "HEAD") and not is_chunked
 
 
 def _announced_body(scope: Scope) -> tuple[int | None, bool]:

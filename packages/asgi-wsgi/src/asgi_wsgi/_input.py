@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from asgi_wsgi._request_body import BodyBuffer
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 # More than any body.
 _NO_LIMIT = 2**62
@@ -31,9 +34,22 @@ class RequestBody(io.BufferedIOBase):
     def read(self, size: int | None = -1, /) -> bytes:
         """Return so many bytes, fewer at the end of the body only; without `size`, all."""
         self._refuse_if_closed()
-        if size is None or size < 0:
-            return self._buffer.take_rest()
-        return _joined(self._buffer.take_wanted, size)
+        if size == 0:
+            return b""
+        parts = self._buffer.take_all(_NO_LIMIT if size is None or size < 0 else size)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def readinto(self, target: WriteableBuffer, /) -> int:
+        """Fill `target`; return how many bytes that were, fewer at the end of the body only."""
+        self._refuse_if_closed()
+        with memoryview(target) as given, given.cast("B") as view:
+            if view.readonly:
+                raise TypeError(f"readinto() needs a writable buffer, not {type(target).__name__}")
+            filled = 0
+            for part in self._buffer.take_all(len(view)) if view else ():
+                view[filled : filled + len(part)] = part
+                filled += len(part)
+            return filled
 
     def read1(self, size: int = -1, /) -> bytes:
         """Return up to so many bytes as soon as there are some; b"" at the end of the body."""
@@ -43,26 +59,15 @@ class RequestBody(io.BufferedIOBase):
     def readline(self, size: int | None = -1, /) -> bytes:
         """Return the next line with its end, or up to so many bytes of it."""
         self._refuse_if_closed()
-        limit = _NO_LIMIT if size is None or size < 0 else size
-        return _joined(self._buffer.take_line, limit, end=b"\n")
+        left = _NO_LIMIT if size is None or size < 0 else size
+        parts = []
+        while left and (part := self._buffer.take_line(left)):
+            parts.append(part)
+            left -= len(part)
+            if part.endswith(b"\n"):
+                break
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _refuse_if_closed(self) -> None:
         if self.closed:
             raise ValueError("wsgi.input was read after the end of its request")
-
-
-def _joined(take: Callable[[int], bytes], size: int, end: bytes | None = None) -> bytes:
-    """What `take` gives, up to so many bytes, or until it gives `end` at its end, or nothing."""
-    if not size:
-        return b""
-    part = take(size)
-    if len(part) == size or not part or (end is not None and part.endswith(end)):
-        return part
-    parts = [part]
-    size -= len(part)
-    while size and (part := take(size)):
-        parts.append(part)
-        size -= len(part)
-        if end is not None and part.endswith(end):
-            break
-    return b"".join(parts)

@@ -24,6 +24,11 @@ and in each case `close()` is called once, there, in the same context, before th
 to its pool. The event loop never waits for the worker thread other than by awaiting its call, and
 a task that is cancelled leaves that call to itself: so a shutdown is as quick as the loop.
 
+When the client has gone, so are the tasks that receive and send: a server's `send` may wait for it
+for ever. But a server reports a client as gone, too, as soon as it has the last message of the
+response, and middleware may go on after its `send` of that message. So who sends the last message
+has `FINISH_SECONDS` more.
+
 A worker thread waits in `wait_for` only, or in `async_to_sync` (below). Whatever can end its wait
 notifies it; a loop that stops or is closed, and a process that was forked, notify nobody, so it
 looks for those from time to time.
@@ -42,7 +47,7 @@ import asyncio
 import contextvars
 import os
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from asgi_sync import async_to_sync
@@ -51,6 +56,10 @@ from asgi_wsgi._errors import ClientDisconnectedError
 # How often a worker thread that waits looks whether its loop still runs. A guess: rare enough to
 # cost nothing, soon enough for a thread that nobody else would ever wake.
 LOOK_SECONDS = 0.5
+
+# How long the sender of the last message may take once the client is said to have gone. A guess:
+# more than middleware has to do after a response, and not for ever, where a `send` does not return.
+FINISH_SECONDS = 30.0
 
 
 class _Process:
@@ -79,6 +88,7 @@ class Link:
     __slots__ = (
         "_changed",
         "_context",
+        "_deadline",
         "_has_begun",
         "_has_ended",
         "_loop",
@@ -86,6 +96,8 @@ class Link:
         "_tasks",
         "_until_stopped",
         "_why",
+        "is_finishing",
+        "is_waiting",
         "lock",
         "thread_sensitive",
     )
@@ -98,6 +110,7 @@ class Link:
         self.lock = threading.RLock()
         # Made with the first wait: most requests have none.
         self._changed: threading.Condition | None = None
+        self.is_waiting = False  # the worker thread, in `wait_for`
         self._loop = asyncio.get_running_loop()
         # That of the request's task. Not that of the application, which the loop would take up
         # from a call that comes out of its thread.
@@ -108,6 +121,8 @@ class Link:
         self._why: str | None = None
         self._tasks: set[asyncio.Task[None]] = set()  # of the loop alone
         self._until_stopped: asyncio.Timeout | None = None  # of the loop alone
+        self.is_finishing = False  # of the loop alone
+        self._deadline: asyncio.TimerHandle | None = None  # of the loop alone
 
     # Any thread
 
@@ -168,20 +183,28 @@ class Link:
         times_still = 0
         if self._changed is None:
             self._changed = threading.Condition(self.lock)
-        while not is_over():
-            self.check()
-            if not self._changed.wait(LOOK_SECONDS):
-                times_still = 0 if self._loop.is_running() else times_still + 1
-                self._look(times_still)
+        self.is_waiting = True
+        try:
+            while not is_over():
+                self.check()
+                if not self._changed.wait(LOOK_SECONDS):
+                    times_still = 0 if self._loop.is_running() else times_still + 1
+                    self._look(times_still)
+        finally:
+            self.is_waiting = False
 
     def start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Have the loop run `work` in a task of its own, which ends with the request.
 
         Raises ClientDisconnectedError if the loop is closed.
         """
+        self.call_soon(self.start_on_loop, work)
+
+    def call_soon(self, callback: Callable[..., object], *arguments: object) -> None:
+        """Have the loop call `callback`; raises what `start` does."""
         self._refuse_in_child()
         try:
-            self._loop.call_soon_threadsafe(self.start_on_loop, work, context=self._context)
+            self._loop.call_soon_threadsafe(callback, *arguments, context=self._context)
         except RuntimeError:
             self.stop("the event loop of the request was closed")
             self.check()
@@ -207,7 +230,13 @@ class Link:
         if asyncio.get_running_loop() is not self._loop:
             self.stop("the event loop of the request has stopped")
             self.check()
-        await work()
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            await work()
+        finally:
+            self._tasks.discard(task)
 
     def _look(self, times_still: int) -> None:
         self._refuse_in_child()
@@ -231,8 +260,13 @@ class Link:
             return
         coroutine = work()
         try:
-            # A copy each: a context that is in use, as this may be, cannot be entered again.
-            task = self._context.copy().run(self._loop.create_task, coroutine)
+            if self.thread_sensitive:
+                # As a child of the call that starts it: what it needs on the thread of the
+                # request is served where that waits.
+                task = self._loop.create_task(coroutine)
+            else:
+                # A copy each: a context that is in use, as this may be, cannot be entered again.
+                task = self._context.copy().run(self._loop.create_task, coroutine)
         except BaseException:
             # The loop has a task factory that fails, and the worker thread waits.
             coroutine.close()
@@ -241,21 +275,26 @@ class Link:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def stop_tasks(self, why: str) -> None:
-        """Stop the request, and cancel its tasks but for the one that calls.
+    def disconnect(self) -> None:
+        """Stop the request since its client has gone, and cancel its tasks but for the caller.
 
         One of them may wait for a server whose `send` does not return when the client has gone.
         """
-        self.stop(why)
-        until_stopped, self._until_stopped = self._until_stopped, None
-        if until_stopped is not None:
-            until_stopped.reschedule(self._loop.time())
-        for task in list(self._tasks):
-            if task is not asyncio.current_task():
-                task.cancel()
+        self.stop("the client has disconnected")
+        if not self.is_finishing:
+            self._cancel_tasks()
+        elif self._deadline is None:
+            self._deadline = self._loop.call_later(FINISH_SECONDS, self._cancel_tasks)
 
-    async def until_stopped(self, work: Coroutine[Any, Any, None]) -> None:
-        """Await `work` in the request's task, until it is done or `stop_tasks` is called."""
+    def finish(self) -> None:
+        """The last message is about to be sent; `disconnect` leaves time for that from now on."""
+        self.is_finishing = not self.is_stopped
+
+    async def until_stopped(self, work: Awaitable[None]) -> None:
+        """Await `work` in the request's task; it is cancelled when the request is stopped.
+
+        For what the request waits for while the worker thread is not at it: a thread, or `send`.
+        """
         # A time-out cancels what the task awaits, and not the task. This one has no time yet.
         until_stopped = asyncio.timeout(None)
         try:
@@ -269,6 +308,19 @@ class Link:
 
     async def end(self) -> None:
         """Stop the request and end its tasks."""
-        self.stop_tasks("the request has ended")
+        self.stop("the request has ended")
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._cancel_tasks()
         if self._tasks:
             await asyncio.wait(self._tasks)
+
+    def _cancel_tasks(self) -> None:
+        # Not the call of an application that runs: it ends by itself, and is waited for.
+        if self._until_stopped is not None and not self.is_running:
+            self._until_stopped.reschedule(self._loop.time())
+            self._until_stopped = None
+        current = asyncio.current_task(self._loop)
+        for task in list(self._tasks):
+            if task is not current:
+                task.cancel()

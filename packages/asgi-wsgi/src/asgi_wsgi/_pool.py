@@ -148,6 +148,11 @@ class ThreadPool(Executor):
             elif len(threads.all) >= max_workers or not self._starts(threads, job):
                 threads.waiting.append(job)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether a job that comes now waits, unless a thread becomes idle just then."""
+        return not self._threads.idle and len(self._threads.all) >= self.max_workers
+
     def close(self) -> None:
         """End the threads, those that are busy after their job. Takes no lock."""
         self._is_closed = True

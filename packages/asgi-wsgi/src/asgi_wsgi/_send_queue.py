@@ -39,7 +39,7 @@ class SendQueue:
         link: The link of the request.
         send: The server's.
         window: How many bytes may be on their way.
-        watch: Has `Link.stop_tasks` called when the client goes away. Called on the loop, when
+        watch: Has `Link.disconnect` called when the client goes away. Called on the loop, when
             the first message leaves while the worker thread goes on, or the server takes its
             time for one.
     """
@@ -147,9 +147,9 @@ class SendQueue:
         if not self._is_awake:
             # No task is at it or is about to be: there is nothing to be kept apart.
             while self._messages and not self._link.is_stopped:
-                await self._send(self._messages.popleft()[0])
+                await self._send_next(self._messages.popleft()[0])
             return
-        if self._sender is not None and not self._link.is_stopped:
+        if self._sender is not None and (self._link.is_finishing or not self._link.is_stopped):
             await asyncio.wait([self._sender])
         await self._send_all()
 
@@ -169,7 +169,7 @@ class SendQueue:
         try:
             while (waiting := self._next()) is not None:
                 message, size = waiting
-                await self._send(message)
+                await self._send_next(message)
                 if size:
                     self._take(size)
         except BaseException as error:
@@ -178,6 +178,11 @@ class SendQueue:
                 raise
         finally:
             self._sender = None
+
+    async def _send_next(self, message: Message) -> None:
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            self._link.finish()
+        await self._send(message)
 
     def _next(self) -> tuple[Message, int] | None:
         with self._link.lock:
