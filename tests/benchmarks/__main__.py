@@ -84,6 +84,8 @@ def write(results: Results, folder: Path) -> None:
     file = folder / f"{file_stem(results)}.json"
     file.write_text(json.dumps(as_json(results), indent=1))
     output.print(f"Written: {file}", highlight=False)
+    if (left_out := served.left_out()) is not None:
+        output.print(f"Left out: {left_out}", highlight=False, markup=False)
     if results.measurements:
         # Not before: in a process that has imported matplotlib, each pass of the garbage
         # collector is longer, and so is what is measured.

@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 
 from tests.benchmarks.django_hello import HELLO, KINDS, USUAL
-from tests.benchmarks.http_load import Load, drive
+from tests.benchmarks.http_load import Load, drive, fetch, has_wrk, request_often
 from tests.benchmarks.rows import (
     MILLISECONDS,
     OURS,
@@ -51,7 +51,7 @@ def rows(sizes: Sizes) -> list[Row]:
     if sys.platform == "win32":
         # Where sockets are not inherited so.
         return found
-    for number in sizes.connections:
+    for number in sizes.connections if has_wrk() else ():
         found += _rows_of_requests(number, sizes)
     return [*found, *_rows_of_what_stays(sizes.all_calls)]
 
@@ -77,17 +77,16 @@ def _rows_of_requests(connections: int, sizes: Sizes) -> list[Row]:
         return Row(
             f"{name}{what}",
             GROUP,
-            lambda: _driven(connections, cost),
+            lambda: _driven(connections, sizes.load_seconds, cost),
             (Bar(ASGIREF),),
             unit,
             share=0.1,
-            number=sizes.served_requests,
+            number=1,
         )
 
     return [
         row("", REQUESTS_PER_SECOND, lambda load: load.seconds),
-        # As if each request had cost it: the runner divides by how many there were.
-        row(", p99", MILLISECONDS, lambda load: load.percentile_99() * len(load.latencies)),
+        row(", p99", MILLISECONDS, lambda load: load.percentile_99),
     ]
 
 
@@ -158,9 +157,11 @@ class _Server:
 
 
 @contextlib.contextmanager
-def _driven(connections: int, cost: Callable[[Load], float]) -> Iterator[Samplers]:
+def _driven(connections: int, seconds: int, cost: Callable[[Load], float]) -> Iterator[Samplers]:
     def sampler(server: _Server) -> Sampler:
-        return lambda number: cost(drive(server.port, connections, number, HELLO))
+        if (answer := fetch(server.port)) != HELLO:
+            raise ValueError(f"the server has answered {answer!r}")
+        return lambda number: number * cost(drive(server.port, connections, seconds))
 
     with contextlib.ExitStack() as stack:
         yield {name: sampler(stack.enter_context(_server(name))) for name in (OURS, ASGIREF)}
@@ -182,7 +183,7 @@ def _left_after(requests: int, name: str) -> dict[str, int]:
     Once in a run: what stays does not depend on what else the machine does.
     """
     with _server(name) as server:
-        drive(server.port, AT_ONCE, requests, ACCOUNTS, "/accounts")
+        request_often(server.port, "/accounts", ACCOUNTS, requests, AT_ONCE)
         end = time.monotonic() + SECONDS_TO_END
         # The client has its answer before the server has closed what it was made with.
         while (databases := _open_databases(server)) and time.monotonic() < end:

@@ -29,13 +29,13 @@ class Sizes:
     first_calls: int = 1_000
     all_calls: int = 10_000
     connections: tuple[int, ...] = (1, 16, 128)
-    served_requests: int = 1_000
+    load_seconds: int = 1
     transfer_chunks: int = 16 * 1024
     requests_in_process: int = 200
 
 
 FULL = Sizes()
-TINY = Sizes(3, 3, 2, 3, 5, 3, 6, 4, 8, (2,), 4, 3, 2)
+TINY = Sizes(3, 3, 2, 3, 5, 3, 6, 4, 8, (), 1, 3, 2)
 
 
 @dataclass(frozen=True)

@@ -9,20 +9,22 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from tests.benchmarks import django_projects
+from tests.benchmarks import django_projects, served
 from tests.benchmarks.__main__ import GROUPS, LOADS, all_rows, exit_code, run
 from tests.benchmarks.chart import MARKERS
-from tests.benchmarks.http_load import Load
+from tests.benchmarks.http_load import Load, has_wrk, parsed_report
 from tests.benchmarks.load import busy_cores, one_core
 from tests.benchmarks.report import Results
 from tests.benchmarks.resources import MEMORY_TOLERANCE, WORK, Usage, compare
 from tests.benchmarks.rows import (
+    FULL,
     MILLISECONDS,
     OURS,
     REQUESTS_PER_SECOND,
@@ -187,8 +189,23 @@ def test_a_rate_is_how_often_a_second_has_room_for_the_cost():
     assert MILLISECONDS.of(0.002) == 2
 
 
-def test_the_99th_percentile_is_what_one_request_of_a_hundred_exceeds():
-    assert Load(1.0, [float(number) for number in range(300, 0, -1)]).percentile_99() == 298
+def test_the_report_of_wrk_is_read_as_seconds():
+    report = '{"requests": 500, "microseconds": 1000000, "percentile_99": 7000, "errors": 0}'
+    assert parsed_report(report) == Load(seconds=0.002, percentile_99=0.007)
+
+
+@pytest.mark.parametrize(("requests", "errors"), [(500, 1), (0, 0)])
+def test_requests_that_fail_are_no_result(requests, errors):
+    report = {"requests": requests, "microseconds": 1, "percentile_99": 1, "errors": errors}
+    with pytest.raises(ValueError, match="requests have failed"):
+        parsed_report(json.dumps(report))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing is served there")
+def test_without_wrk_its_rows_are_left_out_and_that_is_said(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert not [row for row in served.rows(FULL) if "hello" in row.name]
+    assert "wrk is not installed" in served.left_out()
 
 
 def test_one_row_of_many_is_enough_to_fail():
@@ -298,6 +315,16 @@ def test_a_row_runs_and_has_samples_of_ours_and_of_every_peer(request, row):
     # Of what is to be closed nothing may be left.
     is_cost = (lambda cost: cost == 0) if "open databases" in row.name else (lambda cost: cost > 0)
     assert all(is_cost(cost) for costs in found["samples"].values() for cost in costs)
+
+
+@pytest.mark.skipif(not has_wrk(), reason="wrk is not installed")
+@pytest.mark.parametrize("index", [0, 1], ids=["requests per second", "p99"])
+def test_a_row_that_wrk_measures_runs(index):
+    """Not among the others: wrk takes a second each time."""
+    hello = served.rows(replace(TINY, connections=(2,)))[index]
+    with hello.variants() as samplers:
+        assert samplers.keys() == {OURS, *served.PEERS}
+        assert 0 < samplers[OURS](1) < 1
 
 
 def test_resources_are_reported_for_every_kind_of_work(tiny_run):
