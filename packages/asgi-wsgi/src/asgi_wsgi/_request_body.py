@@ -260,7 +260,8 @@ class BodyBuffer:
             self._fail(error)
             if not isinstance(error, Exception):
                 raise
-        self._is_awake = False
+        with self._link.lock:
+            self._is_awake = False
         if self._is_watched and self._has_ended:
             self.watch()
 
