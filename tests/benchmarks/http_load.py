@@ -64,9 +64,7 @@ def parsed_report(line: str) -> Load:
     return Load(seconds, report["percentile_99"] / 1e6)
 
 
-def request_often(
-    port: int, target: str, answer: bytes, requests: int, connections: int
-) -> None:
+def request_often(port: int, target: str, answer: bytes, requests: int, connections: int) -> None:
     """Send just so many requests, over connections that are kept alive; each has that answer."""
 
     def request_over_one(number: int) -> None:
