@@ -6,7 +6,7 @@ application is called, iterated and closed. The states of a request:
     from      to        by             when
     QUEUED    RUNNING   worker thread  it takes the request up
     QUEUED    STOPPED   event loop     the client has gone, or the task is cancelled or has ended:
-                                       the application is never called
+                                       it gives up its place, the application is never called
     RUNNING   STOPPED   event loop     the same, or a `send` has failed
     RUNNING   STOPPED   worker thread  it finds, while it waits, that the loop will not go on
 
