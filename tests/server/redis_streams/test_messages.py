@@ -54,7 +54,7 @@ async def test_reply_and_acknowledgement_wait_until_the_application_asks_for_mor
         application.go_on.release()
         [reply] = await deployment.replies(1)
         assert reply.text == "hello"
-        assert await deployment.pending() == set()
+        assert await deployment.pending() == {}
 
 
 @pytest.mark.asyncio
@@ -76,7 +76,7 @@ async def test_application_that_returns_has_handled_its_message(deployment: Depl
     async with deployment.working(answer_one):
         await deployment.client.send_many([("ann", "1"), ("ann", "2"), ("ann", "3")])
         assert [reply.text for reply in await deployment.replies(3)] == ["1", "2", "3"]
-        assert await deployment.pending() == set()
+        assert await deployment.pending() == {}
 
 
 @pytest.mark.asyncio
@@ -108,6 +108,41 @@ async def test_message_is_not_lost_when_the_application_waits_for_it_with_a_time
     async with deployment.working(impatient):
         await deployment.client.send_many([("ann", text) for text in texts])
         assert [reply.text for reply in await deployment.replies(100)] == texts
+
+
+@pytest.mark.asyncio
+async def test_receive_that_is_cancelled_in_between_has_taken_nothing_in_hand(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    is_writing = asyncio.Event()
+    has_failed = False
+
+    async def never_ends(*_: Any) -> None:
+        is_writing.set()
+        await asyncio.get_running_loop().create_future()
+
+    async def give_up_receiving(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal has_failed
+        if scope["type"] == "lifespan":
+            return
+        if not has_failed:
+            has_failed = True
+            raise LookupError
+        with monkeypatch.context() as patched:
+            patched.setattr(Broker, "count_delivery", never_ends)
+            receiving = asyncio.create_task(receive())
+            await is_writing.wait()
+            receiving.cancel()
+            await asyncio.wait([receiving])
+        await echo(scope, receive, send)
+
+    await deployment.client.send("ann", "hello")
+    async with deployment.working(give_up_receiving):
+        [reply] = await deployment.replies(1)
+
+    assert reply.text == "hello"
+    # Or the worker would have waited, when it stopped, for what is in nobody's hand.
+    assert "were not handled within" not in caplog.text
 
 
 @pytest.mark.parametrize("message", [{"type": "http.send"}, {"type": "stream.send", "text": 1}])
@@ -198,6 +233,31 @@ async def test_instance_that_is_cancelled_at_work_loses_nothing(deployment: Depl
     assert [reply.text for reply in replies] == ["1", "2", "3"]
 
 
+@pytest.mark.asyncio
+async def test_instance_that_goes_on_after_its_end_handles_no_later_message(
+    deployment: Deployment,
+) -> None:
+    application = Holding()
+
+    async def stubborn(scope: Any, receive: Any, send: Any) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await application(scope, receive, send)
+        await application(scope, receive, send)
+
+    await deployment.client.send_many([("ann", "1"), ("ann", "2"), ("ann", "3")])
+    async with deployment.working(stubborn) as worker:
+        received = [await application.next()]
+        worker.delete_application_instance("ann")
+        await deployment.client.send("ann", "4")
+        for _ in range(3):
+            received.append(await application.next())
+            application.go_on.release()
+        replies = await deployment.replies(4)
+
+    assert [message["text"] for message in received] == ["1", "2", "3", "4"]
+    assert [reply.text for reply in replies] == ["1", "2", "3", "4"]
+
+
 # Applications that fail
 
 
@@ -219,7 +279,7 @@ async def test_message_that_always_fails_ends_in_the_dead_letter_stream(
         ids = await deployment.client.send_many([("ann", "1"), ("ann", "bad"), ("ann", "2")])
         replies = await deployment.replies(2)
         [letter] = await deployment.dead(1)
-        assert await deployment.pending() == set()
+        assert await deployment.pending() == {}
 
     assert deliveries == [1, 2, 3]
     assert letter == {

@@ -153,6 +153,9 @@ async def test_messages_of_a_dead_worker_are_delivered_before_new_ones_and_count
         received = []
         for _ in range(3):
             received.append(await application.next())
+            # Written down before the application has it, as it might kill this worker, too.
+            message = deployment.names.partition_of("ann"), received[-1]["id"]
+            assert (await deployment.pending())[message] == received[-1]["deliveries"]
             application.go_on.release()
         await deployment.replies(3)
 
@@ -259,4 +262,4 @@ async def test_every_script_may_be_sent_twice(deployment: Deployment) -> None:
 
     assert len(await deployment.redis.xrange(deployment.names.replies)) == 1
     assert len(await deployment.redis.xrange(deployment.names.dead)) == 1
-    assert await deployment.pending() == set()
+    assert await deployment.pending() == {}

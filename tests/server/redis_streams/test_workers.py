@@ -108,7 +108,9 @@ async def handled(deployment: Deployment) -> list[tuple[str, str, int]]:
     return [tuple(json.loads(each)) for each in await deployment.redis.lrange(key, 0, -1)]
 
 
-ADD, HOLD = '{"add": 1}', '{"add": 1, "hold": true}'
+ADD = '{"add": 1}'
+# Held by the first worker that gets it, before or after it has changed the account.
+HOLD_BEFORE, HOLD_AFTER = '{"add": 1, "hold": "before"}', '{"add": 1, "hold": "after"}'
 
 
 # Takes over a second: interpreters start, and the survivors wait for the end of a lease.
@@ -130,7 +132,7 @@ async def test_every_message_is_accounted_for_when_one_of_three_workers_is_kille
         with Workers(deployment, lease=3).running(3) as workers:
             await deployment.wait_shares(2, 2, 2)
             await send([(scope, ADD) for scope in scopes] * 4)
-            await send([(scope, HOLD) for scope in held_scopes])
+            await send([(scope, HOLD_AFTER) for scope in held_scopes])
             victims = {await held_by(deployment) for _ in held_scopes}
             await send([(scope, ADD) for scope in scopes] * 4)
             [victim] = victims
@@ -148,7 +150,7 @@ async def test_every_message_is_accounted_for_when_one_of_three_workers_is_kille
         for scope in scopes:
             ids = [id for each, id in sent if each == scope]
             assert [reply.to for reply in answers[scope]] == ids
-            # The application has applied each once, although some were delivered twice.
+            # Each has changed the account once, although some were delivered twice.
             balances = [json.loads(reply.text)["balance"] for reply in answers[scope]]
             assert balances == list(range(1, len(ids) + 1))
 
@@ -169,7 +171,7 @@ async def test_every_message_is_accounted_for_when_one_of_three_workers_is_kille
         assert {scope for scope, _ in twice} >= set(held_scopes)
         assert set(processes) == set(sent)
         assert all(ids == sorted(ids) for ids in order.values())
-        assert await deployment.pending() == set()
+        assert await deployment.pending() == {}
 
 
 # Takes over a second: interpreters start.
@@ -180,7 +182,7 @@ async def test_sigterm_hands_over_at_once_and_nothing_is_handled_twice(redis_url
         # So long that a test that waits for it fails.
         with Workers(deployment, lease=10 * PATIENCE).running(2) as workers:
             await deployment.wait_shares(3, 3)
-            await deployment.client.send_many([(scope, HOLD), (scope, ADD), (scope, ADD)])
+            await deployment.client.send_many([(scope, HOLD_AFTER), (scope, ADD), (scope, ADD)])
             stopped = await held_by(deployment)
             os.kill(stopped, signal.SIGTERM)
             # What has nothing in hand is handed over before the message that is held is handled.
@@ -207,7 +209,7 @@ async def test_worker_that_is_suspended_and_goes_on_cannot_answer_any_more(redis
         [scope] = scopes_of(deployment, 0, 1)
         with Workers(deployment, lease=1).running(2) as workers:
             await deployment.wait_shares(3, 3)
-            await deployment.client.send_many([(scope, HOLD), (scope, ADD)])
+            await deployment.client.send_many([(scope, HOLD_BEFORE), (scope, ADD)])
             suspended = await held_by(deployment)
             os.kill(suspended, signal.SIGSTOP)
             replies = await deployment.replies(2)

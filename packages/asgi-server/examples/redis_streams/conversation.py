@@ -80,9 +80,7 @@ class Conversation:
                 if self._next is None and self._queue.empty():
                     return
         finally:
-            if self._in_hand is not None:
-                self._in_hand = None
-                self._partition.put_down()
+            self._give_back()
 
     async def receive(self) -> dict[str, Any]:
         """Acknowledge the message in hand and return the next one."""
@@ -124,10 +122,10 @@ class Conversation:
 
     async def _start_next(self) -> Entry | None:
         """Take the next message in hand and return it, or None if it was given up instead."""
-        if self._next is None:
+        if self._next is None and not self._partition.is_closing:
             self._next = await self._receive()
-        if self._partition.is_closing:
-            await self._partition.wait_ended()  # it is the next owner's
+        if self._next is None or self._partition.is_closing:
+            await self._partition.wait_over()  # the next one is the next owner's
         entry = self._next
         is_given_up = entry.deliveries >= self._max_deliveries
         self._partition.take_in_hand()
@@ -171,6 +169,16 @@ class Conversation:
         if self._next is None and not self._queue.empty():
             self._next = self._queue.get_nowait()
         return self._next
+
+    def _give_back(self) -> None:
+        # Messages of an instance that ends without them would be lost to this worker, and later
+        # ones handled before them. So the partition is given up, and read again by its next
+        # owner, which may be this worker.
+        if self._in_hand is not None or self._next is not None or not self._queue.empty():
+            self._partition.close()
+        if self._in_hand is not None:
+            self._in_hand = None
+            self._partition.put_down()
 
     def _finish(self) -> None:
         if self._in_hand is None:

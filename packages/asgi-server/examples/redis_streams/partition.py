@@ -56,7 +56,8 @@ class Partition:
         self._deliver = deliver
         self._end_applications = end_applications
         self._must_close = asyncio.Event()
-        self._has_ended = asyncio.Event()
+        self._is_over = asyncio.Event()
+        self._has_ended = False
         # Messages that were read and not acknowledged yet, by scope, and how many.
         self._unfinished: Counter[str] = Counter()
         self._has_room = asyncio.Event()
@@ -91,7 +92,9 @@ class Partition:
                     raise self._lost()
                 reading.cancel()
                 await self._wait_none_in_hand()
-                if ending := self._end_applications(self.ownership.partition):
+                ending = self._end_applications(self.ownership.partition)
+                self._is_over.set()
+                if ending:
                     await asyncio.wait(ending, timeout=self._grace)
                 writing.cancel()
         except* OwnershipLostError:
@@ -105,14 +108,14 @@ class Partition:
 
     # For conversations
 
-    async def wait_ended(self) -> NoReturn:
-        """Wait until the partition has been given up, where an application may not go on.
+    async def wait_over(self) -> NoReturn:
+        """Wait, in an application that may not go on, until nothing else is in hand either.
 
         Raises:
-            asyncio.CancelledError: As a rule: the instance is ended before.
+            asyncio.CancelledError: As a rule: the instance is cancelled then.
             OwnershipLostError: It has caught its cancellation.
         """
-        await self._has_ended.wait()
+        await self._is_over.wait()
         raise self._lost()
 
     def take_in_hand(self) -> None:
@@ -132,7 +135,7 @@ class Partition:
         Returns:
             A future that is done when Redis has it. It goes on if nobody waits for it.
         """
-        if self._has_ended.is_set():
+        if self._has_ended:
             raise self._lost()
         done = asyncio.get_running_loop().create_future()
         self._writes.put_nowait((written, done))
@@ -154,7 +157,7 @@ class Partition:
             await command
         except OwnershipLostError:
             self.lose()
-            await self.wait_ended()
+            await self.wait_over()
 
     # Tasks of `run()`
 
@@ -225,6 +228,7 @@ class Partition:
 
     def _end(self) -> None:
         self.is_closing = True
-        self._has_ended.set()
+        self._has_ended = True
+        self._is_over.set()
         while not self._writes.empty():
             self._writes.get_nowait()[1].cancel()

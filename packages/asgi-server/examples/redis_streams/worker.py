@@ -138,8 +138,12 @@ class StreamWorker(StatelessServer):
     def application_disconnect(
         self, application_details: ApplicationDetails, cause: EndCause
     ) -> None:
-        """Have messages of an instance that is ended at work read again."""
-        self._read_again_if_unfinished(str(application_details["scope_id"]))
+        """Have messages of an instance that is ended at work read again; see `Conversation`."""
+        scope_id = str(application_details["scope_id"])
+        partition = self._partitions.get(self._broker.names.partition_of(scope_id))
+        # Here already, as the instance may not heed its cancellation.
+        if partition is not None and partition.has_unfinished(scope_id):
+            partition.close()
 
     # Who owns what
 
@@ -150,7 +154,7 @@ class StreamWorker(StatelessServer):
             self._adopt(await self._broker.balance(is_member=is_member))
             if not is_member and not self._running:
                 return
-            changed = asyncio.ensure_future(self._broker.wait_change(seen))
+            changed = asyncio.create_task(self._broker.wait_change(seen))
             try:
                 await asyncio.wait({changed, *self._running}, return_when=asyncio.FIRST_COMPLETED)
             finally:
@@ -201,6 +205,8 @@ class StreamWorker(StatelessServer):
                 task.cancel()
             if self._running:
                 await asyncio.wait(self._running)
+            self._running.clear()
+            self._partitions.clear()
             await self._leave()
 
     async def _leave(self) -> None:
@@ -237,18 +243,7 @@ class StreamWorker(StatelessServer):
             report=report,
             max_deliveries=self._max_deliveries,
         )
-        try:
-            await conversation.run(self._stream_application, scope)
-        finally:
-            self._read_again_if_unfinished(scope_id)
-
-    def _read_again_if_unfinished(self, scope_id: str) -> None:
-        # Messages of an instance that ends without them would be lost to this worker, and later
-        # ones handled before them. So the partition is given up, and read again by its next
-        # owner, which may be this worker.
-        partition = self._partitions.get(self._broker.names.partition_of(scope_id))
-        if partition is not None and partition.has_unfinished(scope_id):
-            partition.close()
+        await conversation.run(self._stream_application, scope)
 
     def _end_applications(self, number: int) -> Set[asyncio.Task[Any]]:
         partition_of = self._broker.names.partition_of
