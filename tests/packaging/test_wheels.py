@@ -44,7 +44,8 @@ class Built:
 
     def sdist_names(self) -> set[str]:
         with tarfile.open(self.sdist) as archive:
-            return {name.partition("/")[2] for name in archive.getnames()}
+            files = [member.name for member in archive.getmembers() if member.isfile()]
+            return {name.partition("/")[2] for name in files}
 
     def metadata(self) -> Message:
         with zipfile.ZipFile(self.wheel) as archive:
@@ -118,10 +119,22 @@ def test_the_sdist_has_the_licence_the_readme_the_changelog_and_the_typing_marke
     assert expected <= built.sdist_names()
 
 
-def test_the_sdist_has_nothing_but_the_package_and_its_texts(package, built):
+def test_the_sdist_has_nothing_but_the_package_its_texts_and_its_tests(package, built, root):
     texts = {"LICENSE", "README.md", "CHANGELOG.md", "PKG-INFO", "pyproject.toml", ".gitignore"}
+    area = package.distribution.removeprefix("asgi-")
+    tests = {"pytest.ini", "tests/conftest.py"} | {
+        str(path.relative_to(root))
+        for folder in (
+            f"tests/{area}",
+            "tests/helpers",
+            f"packages/{package.distribution}/examples",
+        )
+        for path in (root / folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
     package_folder = f"src/{package.import_name}/"
-    assert {n for n in built.sdist_names() if not n.startswith(package_folder)} <= texts
+    others = {n for n in built.sdist_names() if not n.startswith(package_folder)} - texts
+    assert others == tests
 
 
 def test_the_wheel_has_every_file_of_the_package_and_nothing_else(package, built):
