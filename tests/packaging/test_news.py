@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-# An issue, or `+` and a word where there is none; then the type, then a number where one
-# issue has several fragments of a type.
-FRAGMENT = re.compile(r"(?:\+[\w-]*|[A-Z]*\d+)\.(?P<type>[a-z]+)(?:\.\d+)?\.md")
+from releasing.fragments import read
+from releasing.workspace import Workspace
 
 
 @pytest.fixture
@@ -33,17 +32,8 @@ def draft(config: Path, folder: Path) -> str:
     return done.stdout
 
 
-def test_every_fragment_has_an_issue_and_a_known_type(package, config):
-    known = {t["directory"] for t in tomllib.loads(config.read_text())["tool"]["towncrier"]["type"]}
-    for fragment in fragments(package):
-        match = FRAGMENT.fullmatch(fragment.name)
-        assert match, f"{fragment}: expected <issue>.<type>.md"
-        assert match["type"] in known, f"{fragment}: expected one of {sorted(known)}"
-
-
-def test_no_fragment_is_empty(package):
-    for fragment in fragments(package):
-        assert fragment.read_text().strip(), fragment
+def test_every_fragment_has_an_issue_a_known_type_and_a_text(package, root):
+    assert len(read(Workspace(root).package(package.distribution))) == len(fragments(package))
 
 
 def test_the_folder_for_fragments_stays_when_a_release_empties_it(package):
@@ -63,11 +53,41 @@ def test_the_changelog_of_the_next_release_can_be_built(package, config):
         assert first_word in text, f"{fragment} is not in the changelog"
 
 
-def test_a_release_lists_removals_first_under_readable_headings(tmp_path, config):
-    folder = tmp_path / "changelog.d"
-    folder.mkdir()
+@pytest.fixture
+def empty_package(tmp_path, config) -> Path:
+    """A folder where the configuration finds its template."""
+    shutil.copytree(config.parent, tmp_path / config.parent.name)
+    folder = tmp_path / "packages" / "asgi-none"
+    (folder / "changelog.d").mkdir(parents=True)
+    return folder
+
+
+def test_a_release_lists_removals_first_under_readable_headings(empty_package, config):
+    folder = empty_package / "changelog.d"
     (folder / "12.bugfix.md").write_text("A repair.\n")
     (folder / "D4.removal.md").write_text("A farewell.\n")
     (folder / "+.performance.md").write_text("A speed-up.\n")
-    headings = [line for line in draft(config, tmp_path).splitlines() if line.startswith("### ")]
-    assert headings == ["### Removed", "### Faster", "### Fixed"]
+    assert draft(config, empty_package).partition("\n")[2] == TEXT
+
+
+TEXT = """\
+
+### Removed
+
+- A farewell. (D4)
+
+### Faster
+
+- A speed-up.
+
+### Fixed
+
+- A repair. (#12)
+
+"""
+
+
+def test_issues_stand_on_a_line_of_their_own_after_a_list(empty_package, config):
+    fragment = empty_package / "changelog.d" / "12.feature.md"
+    fragment.write_text("Two things:\n\n- one;\n- two.\n")
+    assert "- Two things:\n\n  - one;\n  - two.\n\n  (#12)\n" in draft(config, empty_package)

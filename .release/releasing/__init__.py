@@ -1,0 +1,1 @@
+"""News, versions and releases of the packages, one at a time."""
