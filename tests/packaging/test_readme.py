@@ -18,7 +18,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 READMES = [
-    ROOT / "README.md",
+    *sorted(ROOT.glob("*.md")),
     *sorted(ROOT.glob("packages/*/README.md")),
     *sorted(ROOT.glob("packages/*/examples/*/README.md")),
 ]
