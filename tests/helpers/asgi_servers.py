@@ -73,6 +73,8 @@ def _uvicorn(
             access_log=False,
             root_path=root_path,
             timeout_graceful_shutdown=PATIENCE // 2,
+            # Or on a slow machine a client's connection is closed just as it is used again.
+            timeout_keep_alive=PATIENCE,
         )
         server = uvicorn.Server(config)
         with _listening_socket() as listener:
@@ -98,6 +100,7 @@ def _hypercorn(
         config.root_path = root_path
         config.errorlog = None
         config.graceful_timeout = PATIENCE / 2
+        config.keep_alive_timeout = PATIENCE
 
         served = _ending_after_its_request(application) if holds_back else application
 

@@ -25,26 +25,37 @@ def let_go_key(prefix: str) -> str:
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
-    """Say in each reply which process it is from; hold a message that says so, the first time."""
+    """Say in each reply which process it is from.
+
+    A message with `hold` is held when it is delivered the first time: `before` the account is
+    changed, or `after`, before the reply.
+    """
     if scope["type"] == "lifespan":
         await accounts.application(scope, receive, send)
         return
     redis = scope["state"]["redis"]
     prefix = os.environ["AUDIT_PREFIX"]
     process = os.getpid()
+    hold = None
+
+    async def hold_now() -> None:
+        await redis.rpush(held_key(prefix), process)
+        await redis.blpop([let_go_key(prefix)])
 
     async def audited_receive() -> Any:
+        nonlocal hold
         message = await receive()
         handled = json.dumps([scope["id"], message["id"], process])
         await redis.rpush(handled_key(prefix), handled)
-        if json.loads(message["text"]).get("hold") and message["deliveries"] == 1:
-            await redis.rpush(held_key(prefix), process)
-            # Shorter than the time-out of the connection.
-            while not await redis.blpop([let_go_key(prefix)], timeout=2):
-                pass
+        is_first = message["deliveries"] == 1
+        hold = json.loads(message["text"]).get("hold") if is_first else None
+        if hold == "before":
+            await hold_now()
         return message
 
     async def audited_send(message: Any) -> None:
+        if hold == "after":
+            await hold_now()
         reply = {**json.loads(message["text"]), "process": process}
         await send({**message, "text": json.dumps(reply)})
 

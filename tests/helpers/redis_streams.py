@@ -121,14 +121,15 @@ class Deployment:
                 found += read[0][1] if read else []
         return [fields for _, fields in found]
 
-    async def pending(self) -> set[tuple[int, str]]:
-        """Return partition and id of every message that was read and not acknowledged."""
-        found = set()
+    async def pending(self) -> dict[tuple[int, str], int]:
+        """Return, by partition and id, how often each message not acknowledged was delivered."""
+        found = {}
         for partition in range(self.names.partitions):
             stream = self.names.messages(partition)
             if await self.redis.exists(stream):
                 entries = await self.redis.xpending_range(stream, GROUP, "-", "+", 100_000)
-                found |= {(partition, entry["message_id"]) for entry in entries}
+                for entry in entries:
+                    found[partition, entry["message_id"]] = entry["times_delivered"]
         return found
 
     async def owners(self) -> dict[int, str]:

@@ -122,13 +122,12 @@ def test_the_sdist_has_the_licence_the_readme_the_changelog_and_the_typing_marke
 def test_the_sdist_has_nothing_but_the_package_its_texts_and_its_tests(package, built, root):
     texts = {"LICENSE", "README.md", "CHANGELOG.md", "PKG-INFO", "pyproject.toml", ".gitignore"}
     area = package.distribution.removeprefix("asgi-")
+    folders = [f"tests/{area}", "tests/helpers", f"packages/{package.distribution}/examples"]
+    if area == "meta":
+        folders.append("tests/frameworks")
     tests = {"pytest.ini", "tests/conftest.py"} | {
         str(path.relative_to(root))
-        for folder in (
-            f"tests/{area}",
-            "tests/helpers",
-            f"packages/{package.distribution}/examples",
-        )
+        for folder in folders
         for path in (root / folder).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }

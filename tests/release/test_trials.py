@@ -50,8 +50,11 @@ def run_own_tests(package: Package, folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def test_pytest_alone_runs_all_tests_of_an_sdist(tmp_path):
-    assert re.search(r"\d{3,} passed", run_own_tests(PACKAGES["asgi-server"], tmp_path))
+@pytest.mark.parametrize("name", ["asgi-server", "asgi-meta"])
+def test_pytest_alone_collects_all_tests_of_an_sdist(tmp_path, name):
+    # They are run at the release of the package.
+    printed = run_own_tests(PACKAGES[name], tmp_path, "--collect-only", "-q")
+    assert re.search(r"^\d{3,} tests collected", printed, re.MULTILINE)
 
 
 def test_tests_in_an_sdist_find_their_helpers(tmp_path):
@@ -97,7 +100,7 @@ def needed_by_tests(package: Package) -> set[str]:
                 waiting.append(helper)
             names.add(top)
     examples = {path.name for path in package.folder.glob("examples/*")}
-    return names - {"helpers"} - examples - sys.stdlib_module_names
+    return names - {"helpers", "tests"} - examples - sys.stdlib_module_names
 
 
 def test_the_test_group_names_all_that_the_tests_import(package):
