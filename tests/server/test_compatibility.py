@@ -13,6 +13,7 @@ from asgi_server.compatibility import (
     guarantee_single_callable,
     is_double_callable,
     iscoroutinefunction,
+    required_single_callable,
 )
 
 # Double-callables
@@ -171,8 +172,12 @@ def test_double_callable_becomes_a_coroutine_function_of_three_arguments(applica
 @pytest.mark.parametrize("application", NEITHER)
 def test_what_is_no_application_is_named_in_the_error(application: Any) -> None:
     with pytest.raises(TypeError) as caught:
-        guarantee_single_callable(application)
+        required_single_callable(application)
     assert str(caught.value).startswith(f"{application!r} is not an ASGI application: ")
+
+
+def test_what_cannot_be_called_is_returned_as_it_is() -> None:
+    assert guarantee_single_callable("project.asgi") == "project.asgi"  # type: ignore[arg-type]
 
 
 def test_class_that_was_to_be_instantiated_is_told_so() -> None:

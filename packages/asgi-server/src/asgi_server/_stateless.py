@@ -44,7 +44,7 @@ from asgi_server._settings import (
 )
 from asgi_server._stopping import StopRequest
 from asgi_server._tasks import TaskSet
-from asgi_server.compatibility import guarantee_single_callable
+from asgi_server.compatibility import required_single_callable
 
 __all__ = ["StatelessServer"]
 
@@ -140,7 +140,7 @@ class StatelessServer(ApplicationHooks):
 
     @application.setter
     def application(self, application: Callable[..., Any]) -> None:
-        self.__single_callable = guarantee_single_callable(application)
+        self.__single_callable = required_single_callable(application)
         self.__application = application
 
     @property

@@ -80,12 +80,25 @@ def double_to_single_callable(application: Callable[..., Any]) -> Callable[..., 
 def guarantee_single_callable(application: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
     """Return `application` itself if it is a single-callable, else one that calls it.
 
+    What cannot be called at all is returned as it is, as asgiref does: servers hand over what they
+    have imported by name, and tests of servers any value. `StatelessServer`, the communicators and
+    the validator refuse it.
+
     The types say `...` because applications are annotated in several dialects (those of
     `asgi_server.typing`, of Starlette, plain dicts) that type checkers hold apart. Any thread.
 
     Raises:
-        TypeError: `application` is not an ASGI application: it cannot be called, or neither
-            with a scope nor with a scope, receive and send.
+        TypeError: `application` can be called, but neither with a scope nor with a scope, receive
+            and send.
+    """
+    return required_single_callable(application) if callable(application) else application
+
+
+def required_single_callable(application: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+    """As `guarantee_single_callable`, and refuse what cannot be called.
+
+    Raises:
+        TypeError: `application` is not an ASGI application.
     """
     style = _style_of(application)
     if style is _Style.DOUBLE:

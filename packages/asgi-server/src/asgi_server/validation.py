@@ -24,7 +24,7 @@ from asgi_server._validation.calls import (
 from asgi_server._validation.rules import RULES
 from asgi_server._validation.scopes import checked_scope, conversation_of
 from asgi_server._validation.violations import ProtocolViolationError
-from asgi_server.compatibility import guarantee_single_callable
+from asgi_server.compatibility import required_single_callable
 
 __all__ = ["RULES", "ProtocolViolationError", "validator"]
 
@@ -73,7 +73,7 @@ def validator(
     if not ignored <= RULES:
         unknown = ", ".join(sorted(map(repr, ignored - RULES)))
         raise ValueError(f"no rules that can be ignored: {unknown}; RULES has those that can")
-    return _ValidatedApplication(guarantee_single_callable(application), ignored)
+    return _ValidatedApplication(required_single_callable(application), ignored)
 
 
 class _ValidatedApplication:

@@ -12,7 +12,7 @@ from typing import Any
 from asgi_server._application import run_application
 from asgi_server._testing.errors import ApplicationCancelledError, ClientDisconnectedError
 from asgi_server._testing.places import describe
-from asgi_server.compatibility import guarantee_single_callable
+from asgi_server.compatibility import required_single_callable
 
 __all__ = ["ApplicationRun", "add_note", "application_under_test"]
 
@@ -25,7 +25,7 @@ def application_under_test(
     Raises:
         TypeError: `application` is not an ASGI application.
     """
-    single_callable = guarantee_single_callable(application)
+    single_callable = required_single_callable(application)
     if not validate:
         return single_callable
     # Not at the top: it is a large module, and few tests want it.
