@@ -8,12 +8,12 @@ from unittest import mock
 
 import pytest
 
+from asgi_server._application import required_single_callable
 from asgi_server.compatibility import (
     double_to_single_callable,
     guarantee_single_callable,
     is_double_callable,
     iscoroutinefunction,
-    required_single_callable,
 )
 
 # Double-callables

@@ -1,4 +1,4 @@
-"""One call of an ASGI application as one coroutine, whatever kind of awaitable it returns."""
+"""An ASGI application as one that can be called, and a call of it as one coroutine."""
 
 from __future__ import annotations
 
@@ -7,8 +7,23 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from asgi_server._counters import Tally
+from asgi_server.compatibility import guarantee_single_callable
 
-__all__ = ["Send", "run_application"]
+__all__ = ["Send", "required_single_callable", "run_application"]
+
+
+def required_single_callable(application: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+    """As `guarantee_single_callable`, for those who are about to call what it returns.
+
+    Raises:
+        TypeError: `application` is not an ASGI application.
+    """
+    if not callable(application):
+        raise TypeError(
+            f"{application!r} is not an ASGI application: pass an async callable that takes"
+            " (scope, receive, send)"
+        )
+    return guarantee_single_callable(application)
 
 
 def run_application(

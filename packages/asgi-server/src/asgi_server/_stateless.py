@@ -25,7 +25,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from asgi_server._application import Send, run_application
+from asgi_server._application import Send, required_single_callable, run_application
 from asgi_server._counters import ServerCounters
 from asgi_server._endings import EndCause
 from asgi_server._hooks import ApplicationHooks, HookCaller
@@ -44,7 +44,6 @@ from asgi_server._settings import (
 )
 from asgi_server._stopping import StopRequest
 from asgi_server._tasks import TaskSet
-from asgi_server.compatibility import required_single_callable
 
 __all__ = ["StatelessServer"]
 

@@ -91,15 +91,8 @@ def guarantee_single_callable(application: Callable[..., Any]) -> Callable[..., 
         TypeError: `application` can be called, but neither with a scope nor with a scope, receive
             and send.
     """
-    return required_single_callable(application) if callable(application) else application
-
-
-def required_single_callable(application: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
-    """As `guarantee_single_callable`, and refuse what cannot be called.
-
-    Raises:
-        TypeError: `application` is not an ASGI application.
-    """
+    if not callable(application):
+        return application
     style = _style_of(application)
     if style is _Style.DOUBLE:
         return double_to_single_callable(application)
@@ -154,6 +147,4 @@ def _not_what_is_awaited(called: Any, how: str, returned: Any) -> str:
 def _advice_on(application: Any) -> str:
     if inspect.isclass(application):
         return "pass an instance of the class, or let its __init__ take the scope"
-    if callable(application):
-        return "it must take (scope, receive, send), or (scope) and return an async callable"
-    return "pass an async callable that takes (scope, receive, send)"
+    return "it must take (scope, receive, send), or (scope) and return an async callable"

@@ -15,6 +15,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from typing import Any
 
+from asgi_server._application import required_single_callable
 from asgi_server._validation.calls import (
     raise_if_ended,
     raise_if_shared,
@@ -24,7 +25,6 @@ from asgi_server._validation.calls import (
 from asgi_server._validation.rules import RULES
 from asgi_server._validation.scopes import checked_scope, conversation_of
 from asgi_server._validation.violations import ProtocolViolationError
-from asgi_server.compatibility import required_single_callable
 
 __all__ = ["RULES", "ProtocolViolationError", "validator"]
 

@@ -9,10 +9,9 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any
 
-from asgi_server._application import run_application
+from asgi_server._application import required_single_callable, run_application
 from asgi_server._testing.errors import ApplicationCancelledError, ClientDisconnectedError
 from asgi_server._testing.places import describe
-from asgi_server.compatibility import required_single_callable
 
 __all__ = ["ApplicationRun", "add_note", "application_under_test"]
 
