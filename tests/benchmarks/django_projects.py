@@ -43,14 +43,12 @@ BRIDGES = {OURS: "asgi_sync._sync_to_async", ASGIREF: "asgiref.sync"}
 AT_ONCE = 16
 ACCOUNTS = b'{"ann": 100000, "bob": 100000}'
 SECONDS_TO_END = 20
+SECONDS_TO_START = 30
 
 
 def rows(sizes: Sizes) -> list[Row]:
     """All rows of this group."""
     found = [_row_of_hello(kind, sizes) for kind in KINDS]
-    if sys.platform == "win32":
-        # Where sockets are not inherited so.
-        return found
     for number in sizes.connections if has_wrk() else ():
         found += _rows_of_requests(number, sizes)
     return [*found, *_rows_of_what_stays(sizes.all_calls)]
@@ -204,26 +202,43 @@ def _server(name: str) -> Iterator[_Server]:
     with tempfile.TemporaryDirectory() as folder:
         database = Path(folder).resolve() / "bank.sqlite3"
         database.write_bytes(_new_database())
-        with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
-            serve = (
-                *("-m", "uvicorn", "project.asgi:application", f"--fd={listener.fileno()}"),
-                *("--http=httptools", "--loop=asyncio", "--lifespan=off"),
-                *("--no-access-log", "--log-level=warning"),
-            )
-            process = subprocess.Popen(
-                [sys.executable, *RUN[name], *serve],
-                cwd=PROJECT,
-                env=_environment(database),
-                pass_fds=[listener.fileno()],
-            )
-            port = listener.getsockname()[1]
+        port = _free_port()
+        serve = (
+            # Not `--fd`: uvicorn takes such a socket for a Unix one, and so does not tell it to
+            # send at once. Then each answer waits for the client's system, for 40 ms.
+            *("-m", "uvicorn", "project.asgi:application", f"--port={port}", "--backlog=1024"),
+            *("--http=httptools", "--loop=asyncio", "--lifespan=off"),
+            *("--no-access-log", "--log-level=warning"),
+        )
+        process = subprocess.Popen(
+            [sys.executable, *RUN[name], *serve], cwd=PROJECT, env=_environment(database)
+        )
         with process:
             try:
+                _wait_listening(port, process)
                 yield _Server(psutil.Process(process.pid), port, database)
                 process.terminate()
                 process.wait(SECONDS_TO_END)
             finally:
                 process.kill()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
+
+
+def _wait_listening(port: int, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + SECONDS_TO_START
+    while process.poll() is None and time.monotonic() < end:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionRefusedError:
+            time.sleep(0.01)
+        else:
+            return
+    raise RuntimeError(f"the server does not listen on port {port}; its status is {process.poll()}")
 
 
 @functools.cache
