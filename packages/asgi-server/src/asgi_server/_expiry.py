@@ -26,10 +26,15 @@ class Expiry(Generic[Item]):
         self._on_expired = on_expired
         self._due: OrderedDict[Item, float] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def add(self, item: Item) -> None:
         """Start the time of `item`, which must not be there."""
         loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            # The former one has ended: its timer never runs, and no more do its items.
+            self._due.clear()
+            self._timer, self._loop = None, loop
         due = loop.time() + self._seconds
         self._due[item] = due
         if self._timer is None:
@@ -49,13 +54,17 @@ class Expiry(Generic[Item]):
             self._timer = None
 
     def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._timer = None
+        # The timer stays noted while it runs: what is added meanwhile is due behind all others,
+        # and would otherwise get a timer beside the one that is set below.
         now = loop.time()
-        while self._due:
-            item, due = next(iter(self._due.items()))
-            # A timer may run early, by the resolution of the clock.
-            if due > now:
-                self._timer = loop.call_at(due, self._expire, loop)
-                return
-            del self._due[item]
-            self._on_expired(item)
+        try:
+            while self._due:
+                item, due = next(iter(self._due.items()))
+                # A timer may run early, by the resolution of the clock.
+                if due > now:
+                    break
+                del self._due[item]
+                self._on_expired(item)
+        finally:
+            first = next(iter(self._due.values()), None)
+            self._timer = None if first is None else loop.call_at(first, self._expire, loop)
