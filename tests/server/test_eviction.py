@@ -321,6 +321,56 @@ async def test_hook_for_dropped_messages_that_raises_does_not_interrupt_the_put(
     assert str(arun.exception()) == "a"
 
 
+async def hang(scope: Any, receive: Any, send: Any) -> None:
+    await asyncio.Event().wait()
+
+
+class Redelivering(Server):
+    """Gives a message that waited for room in vain to a new instance of the same scope id."""
+
+    def application_dropped(self, message: Any, input_queue: Any) -> None:
+        if message == "waits for room":
+            self.message(input_queue.scope_id, message)
+
+
+@pytest.mark.asyncio
+async def test_hook_for_dropped_messages_may_give_them_to_a_new_instance() -> None:
+    server = Redelivering(hang, queue_limit=1)
+    queue = server.get_or_create_application_instance("ann", SCOPE)
+    queue.put_nowait("first")
+    putting = asyncio.create_task(queue.put("waits for room"))
+    await asyncio.sleep(0)
+    former = task_of(server, "ann")
+    server.delete_application_instance("ann")
+
+    assert server.application_instances["ann"]["input_queue"].get_nowait() == "waits for room"
+    current = task_of(server, "ann")
+    server.delete_application_instance("ann")
+    await asyncio.wait([former, current, putting])
+
+
+@pytest.mark.asyncio
+async def test_instance_that_a_hook_starts_meanwhile_is_the_one_that_is_asked_for() -> None:
+    server = Redelivering(hang, queue_limit=1)
+    queue = server.get_or_create_application_instance("ann", SCOPE)
+    queue.put_nowait("first")
+    putting = asyncio.create_task(queue.put("waits for room"))
+    former = task_of(server, "ann")
+    await asyncio.sleep(0)
+    former.cancel()
+    while not former.done():
+        await asyncio.sleep(0)
+
+    # The event loop has not called the server back yet: it finds out here.
+    assert server.counters().held == 1
+    queue = server.get_or_create_application_instance("ann", SCOPE)
+    assert server.counters().created == 2
+    assert queue.get_nowait() == "waits for room"
+    current = task_of(server, "ann")
+    server.delete_application_instance("ann")
+    await asyncio.wait([former, current, putting])
+
+
 class WeakScope(dict):  # type: ignore[type-arg]
     """A scope that can be asked whether it is still there."""
 

@@ -293,10 +293,15 @@ class ApplicationInstances:
         else:
             queue.close()  # a subclass has taken the instance out of the mapping
 
+    def _is_held(self, details: ApplicationDetails) -> bool:
+        return self.by_scope_id.get(details["scope_id"]) is details
+
     def _take_out(self, details: ApplicationDetails) -> None:
-        details["input_queue"].close()
-        if self.by_scope_id.get(details["scope_id"]) is details:
+        if self._is_held(details):
             del self.by_scope_id[details["scope_id"]]
+        # Last: the hook that is told of the messages that waited for room may ask for a new
+        # instance, and is not to get the queue that has dropped them.
+        details["input_queue"].close()
 
     def _check_waiter(self) -> None:
         waiter = self._waiter

@@ -309,7 +309,8 @@ class StatelessServer(ApplicationHooks):
         if details is None:
             asyncio.get_running_loop()  # without one, raise before anything is deleted
             self.__make_room()
-            details = self.__start(scope_id, scope)
+            # A hook that was told of what had to go may have started it: there is one at most.
+            details = self.__instances.use(scope_id) or self.__start(scope_id, scope)
         return details["input_queue"]
 
     def delete_oldest_application_instance(self) -> None:
