@@ -42,6 +42,10 @@ async def never_idle(scope: Any, receive: Any, send: Any) -> None:
     await asyncio.get_running_loop().create_future()
 
 
+def drain(queue: asyncio.Queue[Any]) -> list[Any]:
+    return [queue.get_nowait() for _ in range(queue.qsize())]
+
+
 # stop()
 
 
@@ -155,6 +159,28 @@ async def test_stop_gives_each_application_its_last_message() -> None:
     assert [server.sent.get_nowait()[1] for _ in range(2)] == ["hello", "bye, too"]
     _, end = server.ends.get_nowait()
     assert (end.cause, end.cancelled) == (EndCause.STOPPED, False)
+
+
+@pytest.mark.asyncio
+async def test_hook_for_the_last_message_may_delete_another_instance_when_the_server_stops() -> (
+    None
+):
+    class Pairs(Reporting):
+        def application_disconnect(self, application_details: Any, cause: EndCause) -> Any:
+            if application_details["scope_id"] == "ann":
+                self.delete_application_instance("bob")
+            return cause
+
+    server = Pairs(slow)
+    async with running(server) as arun:
+        for scope_id in ("ann", "bob"):
+            server.get_or_create_application_instance(scope_id, SCOPE)
+        server.stop()
+        await arun
+
+    causes = {scope_id: end.cause for scope_id, end in drain(server.ends)}
+    assert causes == {"ann": EndCause.STOPPED, "bob": EndCause.DELETED}
+    assert {message for _, message in drain(server.sent)} == set(causes.values())
 
 
 @pytest.mark.asyncio

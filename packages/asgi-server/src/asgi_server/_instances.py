@@ -211,8 +211,10 @@ class ApplicationInstances:
     def begin_stop(self) -> None:
         """Give a last message to each instance that has one."""
         for details in list(self.by_scope_id.values()):
+            if not self._is_held(details):
+                continue  # the hook has deleted it, when it was asked for another one's message
             notice = self._observer.last_message(details, EndCause.STOPPED)
-            if notice is not None and not details["future"].done():
+            if notice is not None and self._is_held(details) and not details["future"].done():
                 self._take_out(details)
                 details["input_queue"].put_notice(notice)
                 self._endings.notice(details["future"], EndCause.STOPPED, has_deadline=False)
