@@ -165,13 +165,16 @@ async def test_stop_gives_each_application_its_last_message() -> None:
 async def test_hook_for_the_last_message_may_delete_another_instance_when_the_server_stops() -> (
     None
 ):
+    async def echo_once(scope: Any, receive: Any, send: Any) -> None:
+        await send(await receive())
+
     class Pairs(Reporting):
         def application_disconnect(self, application_details: Any, cause: EndCause) -> Any:
             if application_details["scope_id"] == "ann":
                 self.delete_application_instance("bob")
             return cause
 
-    server = Pairs(slow)
+    server = Pairs(echo_once)
     async with running(server) as arun:
         for scope_id in ("ann", "bob"):
             server.get_or_create_application_instance(scope_id, SCOPE)
@@ -622,3 +625,38 @@ Exiting(application).run()
     child = run_python(SERVER + code)
 
     assert (child.status, child.out, child.err) == (3, "cleaned up\n", "")
+
+
+def test_system_exits_of_applications_that_are_cancelled_do_not_end_the_end_of_a_server() -> None:
+    code = """
+async def application(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        print("shut down")
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    try:
+        await receive()
+    except asyncio.CancelledError:
+        for _ in range(scope["status"]):
+            await asyncio.sleep(0)
+        raise SystemExit(scope["status"])
+
+class Exiting(Server):
+    async def handle(self):
+        for status in (1, 10, 20):
+            scope = {"type": "test", "status": status}
+            self.get_or_create_application_instance(status, scope)
+        await asyncio.sleep(0)
+
+server = Exiting(application, lifespan="on")
+try:
+    server.run()
+finally:
+    print(server.counters().ended)
+"""
+    child = run_python(SERVER + code)
+
+    assert (child.status, child.out, child.err) == (1, "shut down\n3\n", "")

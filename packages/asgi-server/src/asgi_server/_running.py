@@ -44,10 +44,12 @@ def run_with_signals(
             try:
                 loop.run_until_complete(serving)
             finally:
-                if not serving.done():
-                    # A KeyboardInterrupt or SystemExit, of any task, has stopped the loop.
+                # A KeyboardInterrupt or SystemExit, of any task, has stopped the loop: perhaps
+                # not the only one, as what is cancelled then may raise one too.
+                while not serving.done():
                     stop(True)
-                    loop.run_until_complete(asyncio.wait([serving]))
+                    with contextlib.suppress(KeyboardInterrupt, SystemExit):
+                        loop.run_until_complete(asyncio.wait([serving]))
                 _end_tasks(loop, grace_period)
     finally:
         if asyncio.all_tasks(loop):
