@@ -261,6 +261,25 @@ async def test_hook_that_ignores_its_cancellation_is_left_and_logged(
 
 
 @pytest.mark.asyncio
+async def test_hook_that_starts_another_instance_at_every_end_does_not_outlive_the_server() -> (
+    None
+):
+    class Restarting(Server):
+        async def application_ended(self, application_details: Any, end: Any) -> None:
+            self.message(application_details["scope_id"], "again")
+
+    server = Restarting(slow, grace_period=0.02)
+    async with running(server) as arun:
+        server.message("ann", "hello")
+        server.stop()
+        await arun
+
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    counters = server.counters()
+    assert (counters.held, counters.ending) == (0, 0)
+
+
+@pytest.mark.asyncio
 async def test_stop_at_once_waits_for_nothing() -> None:
     server = Reporting(never_idle, stop_timeout=1000, grace_period=1000)
     async with running(server) as arun:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -11,6 +12,8 @@ from asgi_server._tasks import TaskSet, call_async
 __all__ = ["Reports"]
 
 Result = TypeVar("Result")
+
+logger = logging.getLogger("asgi_server")
 
 
 class Reports:
@@ -24,14 +27,19 @@ class Reports:
 
     Attributes:
         calls: The tasks of async hooks.
+        are_over: Whether async hooks are called no more.
     """
 
     def __init__(self) -> None:
         self.calls = TaskSet()
+        self.are_over = False
         self._listener: asyncio.Future[None] | None = None
 
     def start(self, hook: Callable[..., Awaitable[None]], *arguments: Any) -> None:
         """Call an async hook in a task."""
+        if self.are_over:
+            logger.error("%s() is not called: the server has ended meanwhile", _name_of(hook))
+            return
         call = call_async(hook, *arguments)
         self.calls.start(call, name=_name_of(hook)).add_done_callback(self._ended)
 

@@ -148,20 +148,27 @@ class Serving:
         instances.abandon()
 
     async def _end_reports(self) -> None:
-        calls, seconds = self._reports.calls, self._settings.grace_period
-        if await self._wait_no_task(calls, seconds):
+        seconds = self._settings.grace_period
+        if await self._wait_no_report(seconds):
             return
-        calls.cancel()
-        if not await self._wait_no_task(calls, seconds):
-            names = ", ".join(sorted({task.get_name() for task in calls.running}))
-            logger.error("Calls of hooks have not ended in %s s: %s", seconds, names)
+        # A hook that starts an instance whenever one has ended would never come to its end.
+        self._reports.are_over = True
+        try:
+            self._reports.calls.cancel()
+            if not await self._wait_no_report(seconds):
+                names = sorted({task.get_name() for task in self._reports.calls.running})
+                logger.error("Calls of hooks have not ended in %s s: %s", seconds, ", ".join(names))
+        finally:
+            self._reports.are_over = False
 
-    async def _wait_no_task(self, tasks: TaskSet, seconds: float) -> bool:
+    async def _wait_no_report(self, seconds: float) -> bool:
+        calls, instances = self._reports.calls, self._instances
         end = self._stop.loop.time() + seconds
-        # A task may start another one before it ends.
-        while running := tasks.running:
+        # A hook may start an instance, which never runs now, yet whose end is told to a hook.
+        while (running := calls.running) or not instances.have_ended():
+            waiting = running or (instances.when(instances.have_ended),)
             left = max(end - self._stop.loop.time(), 0)
-            if not await self._stop.wait_all(*running, seconds=left, on_cancelled=tasks.cancel):
+            if not await self._stop.wait_all(*waiting, seconds=left, on_cancelled=calls.cancel):
                 return False
             await self._stop.wait_iteration()  # the done-callbacks take them out
         return True
