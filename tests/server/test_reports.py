@@ -56,6 +56,17 @@ async def test_error_of_a_hook_that_is_not_async_goes_there_too() -> None:
 
 
 @pytest.mark.asyncio
+async def test_stop_iteration_of_a_hook_that_is_not_async_is_an_error_like_any_other() -> None:
+    reports = Reports()
+    listener = reports.listen()
+
+    assert reports.call(next, iter(())) is None
+    with pytest.raises(RuntimeError, match=r"next\(\) raised StopIteration") as caught:
+        await listener
+    assert isinstance(caught.value.__cause__, StopIteration)
+
+
+@pytest.mark.asyncio
 async def test_hook_that_is_not_async_returns_its_result() -> None:
     assert Reports().call(int, "7") == 7
 

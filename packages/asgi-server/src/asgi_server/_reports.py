@@ -67,6 +67,11 @@ class Reports:
             self._fail(error, task.get_name())
 
     def _fail(self, error: BaseException, name: str) -> None:
+        if isinstance(error, StopIteration):
+            # Futures refuse it, as what awaits them would take it for a result.
+            wrapped = RuntimeError(f"{name}() raised StopIteration")
+            wrapped.__cause__ = error
+            error = wrapped
         listener, self._listener = self._listener, None
         if listener is not None and not listener.done():
             listener.set_exception(error)
