@@ -279,6 +279,21 @@ async def test_hook_that_starts_another_instance_at_every_end_does_not_outlive_t
     assert (counters.held, counters.ending) == (0, 0)
 
 
+def test_exit_of_a_hook_does_not_keep_the_server_from_its_end() -> None:
+    class Exiting(Server):
+        async def handle(self) -> None:
+            self.message("ann", "first")
+            self.message("ann", "never received")
+            await self.sent.get()
+
+        def application_dropped(self, message: Any, input_queue: Any) -> None:
+            raise SystemExit(3)
+
+    with pytest.raises(SystemExit) as exited:
+        asyncio.run(Exiting(never_idle, stop_timeout=0).arun())
+    assert exited.value.code == 3
+
+
 @pytest.mark.asyncio
 async def test_stop_at_once_waits_for_nothing() -> None:
     server = Reporting(never_idle, stop_timeout=1000, grace_period=1000)
@@ -417,6 +432,7 @@ def test_instance_left_on_a_loop_that_has_ended_is_forgotten_by_the_next_run() -
             if self.may_end:
                 event.set()
             self.message("ann", event)
+            self.message("ann", "never received")
             await self.sent.get()
 
     server = Once(never_end, stop_timeout=0, grace_period=0.01)
@@ -431,6 +447,7 @@ def test_instance_left_on_a_loop_that_has_ended_is_forgotten_by_the_next_run() -
     asyncio.run(server.arun())
     counters = server.counters()
     assert (counters.created, counters.ended, counters.overdue) == (2, 2, 0)
+    assert (counters.queue_depth, counters.messages_dropped) == (0, 2)
     for task in left:
         # Python logs what is lost with a loop, when it is collected.
         task._log_destroy_pending = False  # type: ignore[attr-defined]

@@ -206,7 +206,9 @@ class ApplicationInstances:
         self._is_closed = False
         for task in [task for task in self._running if task.get_loop().is_closed()]:
             # It was left when the server ran before, on a loop that has ended without it.
+            details = self._running[task]
             self._forget(task)
+            details["input_queue"].drop_all()
 
     def begin_stop(self) -> None:
         """Give a last message to each instance that has one."""
@@ -270,10 +272,13 @@ class ApplicationInstances:
         cause, was_overdue = self._forget(task)
         exception = None if task.cancelled() else task.exception()
         self.tally.failed += exception is not None
-        undelivered = details["input_queue"].drop_all()
-        end = ApplicationEnd(cause, exception, task.cancelled(), was_overdue, undelivered)
-        self._observer.instance_ended(details, end)
-        self._check_waiter()
+        try:
+            undelivered = details["input_queue"].drop_all()
+            end = ApplicationEnd(cause, exception, task.cancelled(), was_overdue, undelivered)
+            self._observer.instance_ended(details, end)
+        finally:
+            # Also when a hook exits, or Ctrl-C interrupts it: the server waits for this.
+            self._check_waiter()
 
     def _forget(self, task: asyncio.Task[Any]) -> tuple[EndCause, bool]:
         # A new instance may have taken the place of one that was deleted.

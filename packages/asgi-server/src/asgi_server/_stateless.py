@@ -243,9 +243,9 @@ class StatelessServer(ApplicationHooks):
                 `BaseExceptionGroup` of several.
         """
         stop = self.__stop_request.begin()
-        self.__instances.open()
         settings = self.__settings
         try:
+            self.__instances.open()
             if settings.lifespan != "off":
                 self.__lifespan = Lifespan(self.__single_callable, settings.lifespan, self.__tasks)
             parts = Parts(
