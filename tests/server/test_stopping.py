@@ -414,6 +414,26 @@ async def test_failure_of_handle_does_not_wait_for_applications_at_work() -> Non
 
 
 @pytest.mark.asyncio
+async def test_two_errors_that_are_equal_are_both_raised() -> None:
+    class SameError(Exception):
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, SameError)
+
+        __hash__ = Exception.__hash__
+
+    class Broken(Server):
+        async def handle(self) -> None:
+            raise SameError
+
+        async def application_checker(self) -> None:
+            raise SameError
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        await Broken().arun()
+    assert [type(error) for error in caught.value.exceptions] == [SameError, SameError]
+
+
+@pytest.mark.asyncio
 async def test_listener_cancelled_by_something_else_ends_the_server() -> None:
     class Broken(Server):
         async def handle(self) -> None:

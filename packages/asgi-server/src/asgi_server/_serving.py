@@ -204,7 +204,8 @@ class Serving:
             error = future.exception()
         except asyncio.CancelledError as cancellation:
             error = cancellation
-        if error is not None and error not in self._errors:
+        # Not `in`, which would take two that are equal for one.
+        if error is not None and not any(error is known for known in self._errors):
             self._errors.append(error)
 
     def _raise_errors(self) -> None:
