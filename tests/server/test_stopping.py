@@ -261,9 +261,7 @@ async def test_hook_that_ignores_its_cancellation_is_left_and_logged(
 
 
 @pytest.mark.asyncio
-async def test_hook_that_starts_another_instance_at_every_end_does_not_outlive_the_server() -> (
-    None
-):
+async def test_hook_that_starts_another_instance_at_every_end_does_not_outlive_the_server() -> None:
     class Restarting(Server):
         async def application_ended(self, application_details: Any, end: Any) -> None:
             self.message(application_details["scope_id"], "again")
