@@ -97,6 +97,17 @@ def test_its_version_is_found_where_asgiref_is_not_installed() -> None:
     passes_without_asgiref(VERSION_IS_OURS)
 
 
+def test_installers_that_run_with_it_leave_its_files_alone() -> None:
+    """Without a list of files they refuse; of an egg-info they remove what `top_level` names.
+
+    See https://packaging.python.org/en/latest/specifications/recording-installed-packages/.
+    """
+    (metadata,) = Path(_asgiref.STAND_IN).glob("asgiref-*")
+    assert metadata.suffix == ".dist-info"
+    assert (metadata / "INSTALLER").read_text().strip() == "asgi-meta"
+    assert not (metadata / "RECORD").exists()
+
+
 def test_specs_are_found_before_and_after_the_import() -> None:
     passes("""
         import asgi_meta
