@@ -503,6 +503,25 @@ async def test_disconnect_is_received_after_the_body_and_then_again_and_again() 
 
 
 @pytest.mark.asyncio
+async def test_body_sent_after_the_response_does_not_follow_the_disconnect() -> None:
+    received: list[str] = []
+    may_go_on = asyncio.Event()
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await hello(scope, receive, send)
+        await may_go_on.wait()
+        while len(received) < 3:
+            received.append((await receive())["type"])
+
+    async with HTTPCommunicator(application, "POST", body=None, validate=True) as http:
+        await http.read()
+        await http.send_body(b"too late")
+        may_go_on.set()
+        await http.wait()
+    assert received == ["http.disconnect"] * 3
+
+
+@pytest.mark.asyncio
 async def test_all_tasks_of_the_application_receive_the_disconnect() -> None:
     async def application(scope: Any, receive: Any, send: Any) -> None:
         await receive()

@@ -322,6 +322,27 @@ async def test_application_receives_the_code_and_reason_of_the_client_again_and_
 
 
 @pytest.mark.asyncio
+async def test_data_sent_after_the_close_does_not_follow_the_disconnect() -> None:
+    received: list[str] = []
+    may_go_on = asyncio.Event()
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send(ACCEPT)
+        await send({"type": "websocket.close"})
+        await may_go_on.wait()
+        while len(received) < 3:
+            received.append((await receive())["type"])
+
+    async with WebSocketCommunicator(application, validate=True) as websocket:
+        await websocket.connect()
+        await websocket.send_text("too late")
+        may_go_on.set()
+        await websocket.wait()
+    assert received == ["websocket.disconnect"] * 3
+
+
+@pytest.mark.asyncio
 async def test_client_that_goes_before_the_acceptance_breaks_off() -> None:
     received: list[Any] = []
 

@@ -64,7 +64,7 @@ class HTTPServerSide:
         message = await self.input.receive()
         if message is not DISCONNECT:
             return message
-        self.input.queue.put_nowait(message)
+        self.input.leave_only(message)
         # One that does not care must not keep the event loop from all else.
         await asyncio.sleep(0)
         return dict(message)

@@ -55,6 +55,12 @@ class Input:
         finally:
             self._waiting -= 1
 
+    def leave_only(self, message: Any) -> None:
+        """Have `message` be all that can be received: what came after it arrives nowhere."""
+        while not self.queue.empty():
+            self.queue.get_nowait()
+        self.queue.put_nowait(message)
+
 
 class Output:
     """The messages of the application, and a notice for those who wait for one.

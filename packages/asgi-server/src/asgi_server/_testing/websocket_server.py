@@ -60,7 +60,7 @@ class WebSocketServerSide:
         message = await self.input.receive()
         if message["type"] != "websocket.disconnect":
             return message
-        self.input.queue.put_nowait(message)
+        self.input.leave_only(message)
         # One that does not care must not keep the event loop from all else.
         await asyncio.sleep(0)
         return dict(message)
