@@ -98,12 +98,15 @@ def _declared(name: str) -> dict[str, Any]:
     try:
         found = importlib.metadata.distribution(name)
     except importlib.metadata.PackageNotFoundError:
+        found = None
+    version = None if found is None else _version_of(found)
+    if found is None or version is None:
         return {"version": None, "requires": [], "requires_python": None, "python_fits": None}
     # Asked for what it does not have, the metadata warns, or gives None.
     has_range = "Requires-Python" in found.metadata
     python_range = found.metadata["Requires-Python"] if has_range else None
     return {
-        "version": found.version,
+        "version": version,
         "requires": [_requirement(text) for text in found.requires or ()],
         "requires_python": python_range,
         "python_fits": is_within(platform.python_version(), python_range or ""),
@@ -174,7 +177,7 @@ def _asgiref_here() -> dict[str, Any]:
     else:
         wins = "asgiref"
     return {
-        "installed": installed[0].version if installed else None,
+        "installed": _version_of(installed[0]) if installed else None,
         "location": str(installed[0].locate_file("")) if installed else None,
         "wins": wins,
         "imported_from": origin,
@@ -232,9 +235,19 @@ def _patched_by() -> str | None:
 
 def _version(distribution: str) -> str | None:
     try:
-        return importlib.metadata.version(distribution)
+        return _version_of(importlib.metadata.distribution(distribution))
     except (importlib.metadata.PackageNotFoundError, ValueError):
         return None
+
+
+def _version_of(found: importlib.metadata.Distribution) -> str | None:
+    """None also where the metadata is damaged, as by an installation that was broken off."""
+    try:
+        metadata = found.metadata
+    # Newer Pythons find that the file is missing; older ones take it for an empty one.
+    except FileNotFoundError:
+        return None
+    return metadata["Version"] if "Version" in metadata else None
 
 
 def _name_of(thing: object) -> str:
