@@ -442,6 +442,20 @@ async def test_early_hint_is_received_before_the_response() -> None:
 
 
 @pytest.mark.asyncio
+async def test_early_hint_is_received_where_the_specification_has_it() -> None:
+    hint = {"type": "http.response.early_hint", "links": [b"</a>"]}
+    application = sends(START, hint, part(b"a", True), hint, part(b"b", False))
+
+    async with HTTPCommunicator(application, extensions=[hint["type"]], validate=True) as http:
+        assert await http.receive_early_hint() == [b"</a>"]
+        with pytest.raises(AssertionError, match="no more early hints before the body"):
+            await http.receive_early_hint()
+        assert await http.receive_chunk() == b"a"
+        assert await http.receive_early_hint() == [b"</a>"]
+        assert await http.read() == b"b"
+
+
+@pytest.mark.asyncio
 async def test_hints_pushes_and_debug_information_are_collected_on_the_way() -> None:
     push = {"type": "http.response.push", "path": "/a.css", "headers": [(b"x", b"1")]}
     hint = {"type": "http.response.early_hint", "links": [b"</a>"]}

@@ -155,15 +155,18 @@ class HTTPCommunicator(Conversation):
     async def receive_early_hint(self) -> list[bytes]:
         """Wait for the next early hint, and return its links, the values of `link` headers.
 
+        It may come before the start of the response, as in HTTP, or after it, as the
+        specification has it.
+
         Raises:
-            AssertionError: The start of the response comes first, or the application returns.
+            AssertionError: A part of the body comes first, or the application returns.
             TimeoutError, Exception: As for `receive_start`.
         """
-        known = len(self.early_hints)
-        while len(self.early_hints) == known:
-            if self._start is not None:
-                raise AssertionError("the application sent no more early hints before the start")
-            await self._receive("an early hint")
+        kind = "http.response.body" if self._unread or self._body_is_complete else None
+        while kind != "http.response.early_hint":
+            if kind == "http.response.body":
+                raise AssertionError("the application sent no more early hints before the body")
+            kind = await self._receive("an early hint")
         return self.early_hints[-1]
 
     async def receive_start(self) -> ReceivedStart:
@@ -255,10 +258,10 @@ class HTTPCommunicator(Conversation):
 
     # Within
 
-    async def _receive(self, expected: str) -> None:
-        """Wait for one message of the application, and take it in."""
+    async def _receive(self, expected: str) -> str:
+        """Wait for one message of the application, and take it in; return its type."""
         message = await self._next_message(expected)
-        kind = message["type"]
+        kind: str = message["type"]
         if kind == "http.response.early_hint":
             self.early_hints.append(message["links"])
         elif kind == "http.response.push":
@@ -275,6 +278,7 @@ class HTTPCommunicator(Conversation):
         else:
             self._trailers += message["headers"]
             self._response_is_complete = not message["more_trailers"]
+        return kind
 
     def _take(self, count: int) -> bytes:
         taken = bytes(self._unread[:count])

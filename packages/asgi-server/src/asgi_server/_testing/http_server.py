@@ -2,13 +2,13 @@
 
 | state    | what the application may send next                         |
 |----------|------------------------------------------------------------|
-| START    | early hints, the start                                     |
+| START    | the start                                                  |
 | BODY     | a part of the body, in any of its forms                    |
 | TRAILERS | a part of the trailers, if the start has announced them    |
 | COMPLETE | nothing                                                    |
 
-and, until it is complete, pushes and debug information. What does not belong there is refused
-where it is sent, as servers do: the error shows the line of the application.
+and, until it is complete, early hints, pushes and debug information. What does not belong there
+is refused where it is sent, as servers do: the error shows the line of the application.
 
 Source: https://asgi.readthedocs.io/en/latest/specs/www.html ("HTTP"), and
 https://asgi.readthedocs.io/en/latest/extensions.html.
@@ -29,13 +29,15 @@ __all__ = ["HTTPServerSide"]
 
 # The name of every other message is also that of the extension that allows it.
 _WITHOUT_EXTENSION = ("http.response.start", "http.response.body")
-_ANY_TIME = ("http.response.push", "http.response.debug")
+# The specification has early hints between the start and the end of the body; HTTP, and servers
+# such as hypercorn, have them before the start.
+_ANY_TIME = ("http.response.push", "http.response.debug", "http.response.early_hint")
 
 DISCONNECT = {"type": "http.disconnect"}
 
 
 class _State(enum.Enum):
-    START = ("http.response.start", "http.response.early_hint")
+    START = ("http.response.start",)
     BODY = ("http.response.body", "http.response.pathsend", "http.response.zerocopysend")
     TRAILERS = ("http.response.trailers",)
     COMPLETE = ()
