@@ -247,7 +247,9 @@ def _version_of(found: importlib.metadata.Distribution) -> str | None:
     # Newer Pythons find that the file is missing; older ones take it for an empty one.
     except FileNotFoundError:
         return None
-    return metadata["Version"] if "Version" in metadata else None
+    # Asked for what it does not have, the metadata warns, or gives None.
+    has_version = "Version" in metadata
+    return metadata["Version"] if has_version else None
 
 
 def _name_of(thing: object) -> str:
