@@ -301,6 +301,25 @@ async def test_shutdown_that_takes_too_long_is_cancelled(last: Any) -> None:
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
+@pytest.mark.parametrize("answered", [(), (STARTUP_COMPLETE,)])
+@pytest.mark.asyncio
+async def test_time_out_notes_what_the_application_raises_when_it_is_cancelled(
+    answered: Any,
+) -> None:
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await answers(*answered)(scope, receive, send)
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            raise BrokenError("in the clean-up")
+
+    with pytest.raises(TimeoutError) as caught:
+        async with Lifespan(application, timeout=SOON):
+            pass
+    (note,) = caught.value.__notes__
+    assert "BrokenError: in the clean-up" in note
+
+
 @pytest.mark.asyncio
 async def test_message_out_of_order_fails_where_it_is_sent() -> None:
     with pytest.raises(RuntimeError, match=r"where 'lifespan\.startup\.complete' or"):

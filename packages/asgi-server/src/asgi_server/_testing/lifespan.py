@@ -113,8 +113,9 @@ class Lifespan:
         self._run.require_running_loop()
         try:
             await self._start()
-        except BaseException:
+        except BaseException as error:
             await self._run.cancel_and_wait()
+            self._run.note_failure(error)
             raise
         return self
 
@@ -138,6 +139,8 @@ class Lifespan:
         try:
             await self._shut_down()
         except Exception as error:
+            await self._run.cancel_and_wait()
+            self._run.note_failure(error)
             if exc is None:
                 raise
             add_note(exc, "The shutdown of the application failed as well:", error)
