@@ -84,6 +84,16 @@ def test_an_asgiref_that_is_found_before_ours_is_wrong(tmp_path: Path) -> None:
     assert "earlier on sys.path" in problem
 
 
+def test_an_asgiref_that_only_children_find_before_ours_is_wrong(tmp_path: Path) -> None:
+    """A program meets ours, which `run` has imported before; what it starts, that beside it."""
+    (tmp_path / "asgiref.py").touch()
+    ask = ("-m", "asgi_meta", "run", "-m", "asgi_meta", "doctor", "--json")
+    report = report_of(python(*ask, cwd=tmp_path))
+    assert report["asgiref"]["wins"] == "asgi-meta"
+    (problem,) = report["problems"]
+    assert str(tmp_path / "asgiref.py") in problem and "that this one starts" in problem
+
+
 def test_packages_that_are_missing_are_wrong() -> None:
     (meta,) = (source for source in SOURCES if "asgi-meta" in source)
     report = report_of(python("-S", "-c", f"import sys; sys.path.append({meta!r}); {ASK}"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import importlib.machinery
 import importlib.metadata
 import importlib.util
 import json
@@ -57,11 +58,8 @@ def examine() -> dict[str, Any]:
     greenlets = _greenlets()
     here = _asgiref_here()
     problems = [problem for name in PACKAGES for problem in _problems_of(name, packages[name])]
-    if _asgiref.STAND_IN in sys.path and here["wins"] != "asgi-meta":
-        problems.append(
-            "these packages are to stand in for asgiref, but `import asgiref` finds"
-            f" {here['imported_from']}, which is earlier on sys.path"
-        )
+    if _asgiref.STAND_IN in sys.path:
+        problems += _problems_of_standing_in(here)
     return {
         "schema": 1,
         "ok": not problems,
@@ -145,6 +143,23 @@ def _problems_of(name: str, package: dict[str, Any]) -> list[str]:
     return problems
 
 
+def _problems_of_standing_in(here: dict[str, Any]) -> list[str]:
+    """What is in the way of these packages where they are to stand in for asgiref."""
+    if here["wins"] != "asgi-meta":
+        return [
+            "these packages are to stand in for asgiref, but `import asgiref` finds"
+            f" {here['imported_from']}, which is earlier on sys.path"
+        ]
+    # What has been imported here says nothing of the programs that have yet to import it.
+    spec = importlib.machinery.PathFinder.find_spec("asgiref")
+    if spec is None or spec.origin is None or _is_ours(spec.origin):
+        return []
+    return [
+        "these packages stand in for asgiref here, but the programs that this one starts in the"
+        f" same folder find {spec.origin}, which is earlier on sys.path"
+    ]
+
+
 def _notes(python: dict[str, Any], greenlets: dict[str, Any]) -> list[str]:
     notes = []
     if greenlets["patched_by"] is not None:
@@ -172,7 +187,7 @@ def _asgiref_here() -> dict[str, Any]:
     origin = None if spec is None else spec.origin
     if origin is None:
         wins = None
-    elif _stands_in(os.path.dirname(os.path.dirname(origin))):
+    elif _is_ours(origin):
         wins = "asgi-meta"
     else:
         wins = "asgiref"
@@ -182,6 +197,10 @@ def _asgiref_here() -> dict[str, Any]:
         "wins": wins,
         "imported_from": origin,
     }
+
+
+def _is_ours(origin: str) -> bool:
+    return _stands_in(os.path.dirname(os.path.dirname(origin)))
 
 
 def _stands_in(folder: str) -> bool:
