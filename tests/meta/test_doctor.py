@@ -91,7 +91,8 @@ def test_an_asgiref_that_only_children_find_before_ours_is_wrong(tmp_path: Path)
     report = report_of(python(*ask, cwd=tmp_path))
     assert report["asgiref"]["wins"] == "asgi-meta"
     (problem,) = report["problems"]
-    assert str(tmp_path / "asgiref.py") in problem and "that this one starts" in problem
+    assert str(tmp_path / "asgiref.py") in problem
+    assert "that this one starts" in problem
 
 
 def test_packages_that_are_missing_are_wrong() -> None:

@@ -146,18 +146,15 @@ def _problems_of(name: str, package: dict[str, Any]) -> list[str]:
 def _problems_of_standing_in(here: dict[str, Any]) -> list[str]:
     """What is in the way of these packages where they are to stand in for asgiref."""
     if here["wins"] != "asgi-meta":
-        return [
-            "these packages are to stand in for asgiref, but `import asgiref` finds"
-            f" {here['imported_from']}, which is earlier on sys.path"
-        ]
+        found = here["imported_from"]
+        problem = f"but `import asgiref` finds {found}, which is earlier on sys.path"
+        return [f"these packages are to stand in for asgiref, {problem}"]
     # What has been imported here says nothing of the programs that have yet to import it.
     spec = importlib.machinery.PathFinder.find_spec("asgiref")
     if spec is None or spec.origin is None or _is_ours(spec.origin):
         return []
-    return [
-        "these packages stand in for asgiref here, but the programs that this one starts in the"
-        f" same folder find {spec.origin}, which is earlier on sys.path"
-    ]
+    problem = f"find {spec.origin}, which is earlier on sys.path"
+    return [f"the programs that this one starts here, in the place of these packages, {problem}"]
 
 
 def _notes(python: dict[str, Any], greenlets: dict[str, Any]) -> list[str]:
