@@ -199,15 +199,3 @@ def test_below_sync_code_a_context_leaves_the_blocked_thread_in_charge() -> None
             return await thread_of_sync_code()
 
     assert async_to_sync(main)() == threading.get_ident()
-
-
-def test_a_task_in_an_empty_context_below_sync_code_leaves_the_blocked_thread_in_charge() -> None:
-    async def inside() -> int:
-        async with ThreadSensitiveContext():
-            return await thread_of_sync_code()
-
-    async def main() -> int:
-        loop = asyncio.get_running_loop()
-        return await loop.create_task(inside(), context=contextvars.Context())
-
-    assert async_to_sync(main)() == threading.get_ident()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from concurrent.futures import Executor
 from contextvars import ContextVar
 from types import TracebackType
 from typing import ClassVar
 
-from asgi_sync._affinity import loop_drivers
 from asgi_sync._callables import require_executor
 from asgi_sync._frames import BlockedCall, Record, SensitiveScope, chain, innermost
 from asgi_sync._serial_executor import SerialExecutor
@@ -140,10 +138,6 @@ class _Scope(SensitiveScope):
 
 def _has_thread_already(record: Record | None) -> bool:
     """Whether a context or a blocked thread above would take the calls made here."""
-    if any(
+    return any(
         isinstance(above, BlockedCall | SensitiveScope) and above.is_open for above in chain(record)
-    ):
-        return True
-    # Of a task in a context of its own the loop knows the thread that it is driven for.
-    driver = loop_drivers.get(asyncio.get_running_loop())
-    return driver is not None and driver.is_open
+    )
