@@ -8,8 +8,16 @@ from pathlib import Path
 
 # Where Django's own code and tests meet asgiref. The first ones take seconds, the last three most
 # of two minutes, which they spend asleep for the most part.
-FAST_LABELS = ("async", "handlers", "signals", "middleware", "test_client", "requests_tests")
-SLOW_LABELS = ("asgi", "servers", "cache", "auth_tests")
+FAST_LABELS = (
+    "asgi",
+    "async",
+    "handlers",
+    "middleware",
+    "requests_tests",
+    "signals",
+    "test_client",
+)
+SLOW_LABELS = ("servers", "cache", "auth_tests")
 
 
 @dataclass(frozen=True)

@@ -199,3 +199,17 @@ def test_below_sync_code_a_context_leaves_the_blocked_thread_in_charge() -> None
             return await thread_of_sync_code()
 
     assert async_to_sync(main)() == threading.get_ident()
+
+
+def test_in_an_empty_context_it_counts_below_sync_code_too() -> None:
+    """Tests of Django have a request run so, and expect a thread for each of several."""
+
+    async def inside() -> int:
+        async with ThreadSensitiveContext():
+            return await thread_of_sync_code()
+
+    async def main() -> int:
+        loop = asyncio.get_running_loop()
+        return await loop.create_task(inside(), context=contextvars.Context())
+
+    assert async_to_sync(main)() != threading.get_ident()

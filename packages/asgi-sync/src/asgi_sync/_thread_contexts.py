@@ -30,10 +30,11 @@ class ThreadSensitiveContext:
             await sync_to_async(view)(request)
 
     Only the outermost one counts: inside another, and below an `async_to_sync` call, which
-    both name a thread already, it changes nothing. The thread comes from a pool with the
-    first call and goes back after the block, once no call is left; neither entering nor
-    leaving starts, joins or waits for a thread. A task that outlives the block may go on
-    making calls; they run one at a time as before.
+    both name a thread already, it changes nothing. (It counts in a task that was given an
+    empty `contextvars.Context`, as a request under test is: that descends from nothing.)
+    The thread comes from a pool with the first call and goes back after the block, once no
+    call is left; neither entering nor leaving starts, joins or waits for a thread. A task
+    that outlives the block may go on making calls; they run one at a time as before.
 
     Entered and left by tasks, in any event loop; tasks that have entered the same one
     share its thread.
