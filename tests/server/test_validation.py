@@ -7,6 +7,7 @@ overlap; then the arguments. The rules themselves are in test_validation_rules.p
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import gc
 import logging
@@ -255,6 +256,25 @@ def test_iterator_of_a_scope_is_passed_on_as_a_list(kind: str, key: str, items: 
     with pytest.raises(ConnectionError):
         play(given, [], application)
     assert passed[0][key] == items
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+def test_application_whose_connection_is_lost_need_not_answer(is_async: bool) -> None:
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        with contextlib.suppress(ConnectionError):
+            await send(asgi.START)
+
+    async def receive() -> Any:
+        return asgi.REQUEST
+
+    def raise_at_once(message: Any) -> Any:
+        raise ConnectionError
+
+    async def raise_later(message: Any) -> Any:
+        raise ConnectionError
+
+    send = raise_later if is_async else raise_at_once
+    asyncio.run(validator(application)(scope("http"), receive, send))
 
 
 def test_double_callable_is_called() -> None:

@@ -149,18 +149,27 @@ class _Call:
                 del first
 
     async def receive(self) -> Any:
-        message = await self._served(self._receive(), "receive")
+        with self._noting_loss():
+            awaitable = self._receive()
+        message = await self._served(awaitable, "receive")
         return self._check(self._conversation.received, message)
 
     async def send(self, message: Any) -> None:
         self._check(raise_if_ended, self._has_ended, self._ignored)
         message = self._check(self._conversation.sent, message)
-        await self._served(self._send(message), "send")
+        with self._noting_loss():
+            awaitable = self._send(message)
+        await self._served(awaitable, "send")
 
     async def _served(self, awaitable: Any, name: str) -> Any:
         self._check(raise_unless_awaitable, awaitable, name, "server")
-        try:
+        with self._noting_loss():
             return await awaitable
+
+    @contextlib.contextmanager
+    def _noting_loss(self) -> Iterator[None]:
+        try:
+            yield
         except Exception:
             # The server's way to say that the connection is lost (www, "Disconnected Client").
             self._conversation.end()
