@@ -51,10 +51,25 @@ async def never_end(scope: Any, receive: Any, send: Any) -> None:
             await scope["may_end"].wait()
 
 
+async def look_again(scope: Any, receive: Any, send: Any) -> None:
+    """Gives up one wait for a second message, and waits once more."""
+    await send(await receive())
+    waiting = asyncio.ensure_future(receive())
+    await scope["looks_again"].wait()
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    await receive()
+
+
 class SayingBye(Reporting):
     def application_disconnect(self, application_details: Any, cause: EndCause) -> Any:
         self.causes = [*getattr(self, "causes", []), cause]
         return "bye"
+
+
+async def until_idle(server: StatelessServer, number: int) -> None:
+    while server.counters().idle != number:
+        await asyncio.sleep(0)
 
 
 # Which one
@@ -71,8 +86,7 @@ async def test_idle_instance_is_evicted_before_one_at_work_that_was_used_earlier
         done.set()
         server.message("idle", done)
         await server.sent.get()
-        while server.counters().idle < 1:
-            await asyncio.sleep(0)
+        await until_idle(server, 1)
         server.get_or_create_application_instance("new", SCOPE)
 
         assert list(server.application_instances) == ["working", "new"]
@@ -93,6 +107,23 @@ async def test_of_idle_instances_the_one_that_waits_longest_is_evicted() -> None
         server.get_or_create_application_instance("c", SCOPE)  # asked for, without a message
         server.get_or_create_application_instance("newer", SCOPE)
         assert list(server.application_instances) == ["new", "c", "newer"]
+
+
+@pytest.mark.asyncio
+async def test_instance_that_waits_in_several_steps_is_not_taken_for_one_that_was_used() -> None:
+    server = Server(look_again, max_applications=2)
+    looks_again, stays = asyncio.Event(), asyncio.Event()
+    async with running(server):
+        for scope_id, event in [("looking", looks_again), ("staying", stays)]:
+            queue = server.get_or_create_application_instance(scope_id, {"looks_again": event})
+            queue.put_nowait("hello")
+            await server.sent.get()
+        await until_idle(server, 2)
+        looks_again.set()
+        await until_idle(server, 1)
+        await until_idle(server, 2)
+        server.get_or_create_application_instance("new", {"looks_again": stays})
+        assert list(server.application_instances) == ["staying", "new"]
 
 
 @pytest.mark.asyncio

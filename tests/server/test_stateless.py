@@ -41,7 +41,7 @@ def test_application_that_cannot_be_called_is_refused(application: Any) -> None:
         StatelessServer(application=application)
 
 
-@pytest.mark.parametrize("number", [0, -1])
+@pytest.mark.parametrize("number", [0, -1, float("nan")])
 def test_max_applications_below_one_is_refused(number: int) -> None:
     with pytest.raises(ValueError, match=f"must be at least 1, not {number}"):
         StatelessServer(echo, max_applications=number)

@@ -28,14 +28,26 @@ class QueueGroup:
         limit: How many messages a queue holds at most, or None.
         policy: What a full queue does.
         tally: Where messages are counted.
-        idle: The queues that are empty and have a reader that waits, the one that has been in
-            use last at the end. Changed by the queues, and by `ApplicationInstances`.
+        idle: The queues that are empty and have a reader that waits.
+        unused: The idle queues, the one that has been used last at the end; and those whose
+            readers have waited since the last message and do not just now. A reader that waits
+            for a while only, time and again, so keeps its place. Changed by the queues, and by
+            `ApplicationInstances`.
         on_idle: Called after a queue has become idle, if not None.
         on_dropped: Called with a queue and a message that no reader will get.
         on_overflow: Called with a full queue that is to be closed; must close it.
     """
 
-    __slots__ = ("idle", "limit", "on_dropped", "on_idle", "on_overflow", "policy", "tally")
+    __slots__ = (
+        "idle",
+        "limit",
+        "on_dropped",
+        "on_idle",
+        "on_overflow",
+        "policy",
+        "tally",
+        "unused",
+    )
 
     def __init__(
         self,
@@ -51,7 +63,8 @@ class QueueGroup:
         self.on_dropped: Callable[[InputQueue, Any], None] = on_dropped
         self.on_overflow: Callable[[InputQueue], None] = on_overflow
         self.on_idle: Callable[[], None] | None = None
-        self.idle: OrderedDict[InputQueue, None] = OrderedDict()
+        self.idle: set[InputQueue] = set()
+        self.unused: OrderedDict[InputQueue, None] = OrderedDict()
 
 
 class InputQueue:
@@ -164,7 +177,9 @@ class InputQueue:
             self._getters.append(getter)
             if not self._is_closed:
                 group = self._group
-                group.idle[self] = None
+                group.idle.add(self)
+                # Where it is already, it keeps its place.
+                group.unused[self] = None
                 if group.on_idle is not None:
                     group.on_idle()
             try:
@@ -199,7 +214,8 @@ class InputQueue:
     def close(self) -> None:
         """Take no more messages. Those that are there can be received."""
         self._is_closed = True
-        self._group.idle.pop(self, None)
+        self._group.idle.discard(self)
+        self._group.unused.pop(self, None)
         putters, self._putters = self._putters, None
         while putters:
             putter, message = putters.popitem(last=False)
@@ -239,8 +255,9 @@ class InputQueue:
         tally = group.tally
         tally.messages_in += 1
         tally.queue_depth += 1
+        group.unused.pop(self, None)
         if self._getters:
-            group.idle.pop(self, None)
+            group.idle.discard(self)
             self._wake_getter()
 
     def _overflow(self, message: Any) -> None:
@@ -291,7 +308,7 @@ class InputQueue:
         if getter in self._getters:
             self._getters.remove(getter)
             if not self._getters:
-                self._group.idle.pop(self, None)
+                self._group.idle.discard(self)
         elif self._messages or self._notice is not _NOTHING:
             # It was woken in the iteration in which it was cancelled: another one's turn.
             self._wake_getter()

@@ -57,9 +57,9 @@ class ApplicationInstances:
 
     Invariants: `by_scope_id` holds the instances that take messages, the least recently used
     first; an instance leaves it when it ends or is told to, whichever is first. The queues of
-    those that wait for a message are in `_queues.idle`, in the same order but for those that have
-    been at work longer. `_running` holds every task that has not ended: an event loop refers to
-    its tasks weakly
+    those that wait for a message are in `_queues.idle`; all of these are in `_queues.unused`, in
+    the order of `by_scope_id` but for those that have been at work longer. `_running` holds every
+    task that has not ended: an event loop refers to its tasks weakly
     (https://docs.python.org/3/library/asyncio-task.html#asyncio.create_task).
 
     Every operation takes constant time but those on all instances, `begin_stop` to `abandon`.
@@ -100,8 +100,8 @@ class ApplicationInstances:
             return None
         details["last_used"] = time.time()
         self.by_scope_id.move_to_end(scope_id)
-        if queue in self._queues.idle:
-            self._queues.idle.move_to_end(queue)
+        if queue in self._queues.unused:
+            self._queues.unused.move_to_end(queue)
         return details
 
     def new_queue(self, scope_id: Hashable) -> InputQueue:
@@ -167,14 +167,16 @@ class ApplicationInstances:
         Raises:
             ValueError: There is no instance.
         """
-        idle = self._queues.idle
-        for _ in range(len(idle)):
-            queue = next(iter(idle))
+        unused = self._queues.unused
+        while unused:
+            queue = next(iter(unused))
             details = self.by_scope_id.get(queue.scope_id)
-            if details is not None and details["input_queue"] is queue:
+            is_held = details is not None and details["input_queue"] is queue
+            if is_held and queue in self._queues.idle:
                 return queue.scope_id
-            # A subclass has taken the instance out of the mapping: not asked again soon.
-            idle.move_to_end(queue)
+            # It does not wait just now, or a subclass has taken the instance out of the mapping.
+            # When it waits again, it is there again: so each step here has been paid for.
+            del unused[queue]
         if not self.by_scope_id:
             raise ValueError("there is no application instance to delete")
         least_recent: Hashable = next(iter(self.by_scope_id))

@@ -114,7 +114,8 @@ class StatelessServer(ApplicationHooks):
         self.application = application
         if not isinstance(max_applications, (int, float)):
             raise TypeError(f"max_applications must be a number, not {max_applications!r}")
-        if max_applications < 1:
+        # Not `<`: nothing is less than NaN, nor greater.
+        if not max_applications >= 1:
             raise ValueError(f"max_applications must be at least 1, not {max_applications!r}")
         self.max_applications = max_applications
         # Two underscores: subclasses have private attributes of their own.
