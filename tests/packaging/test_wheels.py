@@ -8,6 +8,7 @@ that sees nothing but that environment.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -24,6 +25,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 SMOKE = Path(__file__).parent / "smoke"
+# Not those of asgiref, which lie deeper in the wheel of asgi-meta.
+OWN_METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
 
 # Settings of the caller's interpreter and installer must not reach what is started here.
 ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith(("PIP_", "PYTHON"))}
@@ -49,7 +52,7 @@ class Built:
 
     def metadata(self) -> Message:
         with zipfile.ZipFile(self.wheel) as archive:
-            (name,) = (n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
+            (name,) = (n for n in archive.namelist() if OWN_METADATA.fullmatch(n))
             return Parser().parsestr(archive.read(name).decode())
 
 
@@ -137,7 +140,7 @@ def test_the_sdist_has_nothing_but_the_package_its_texts_and_its_tests(package, 
 
 
 def test_the_wheel_has_every_file_of_the_package_and_nothing_else(package, built):
-    of_package = {n for n in contents(built.wheel) if ".dist-info/" not in n}
+    of_package = {n for n in contents(built.wheel) if ".dist-info" not in n.partition("/")[0]}
     in_tree = {
         str(path.relative_to(package.source.parent))
         for path in package.source.rglob("*")
