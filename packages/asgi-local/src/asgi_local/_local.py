@@ -29,6 +29,8 @@ class Schema:
     To type checkers `current` is a `Request`, so that they find an attribute of another name
     or type. When the program runs it is a `Local` as any other: the class is not asked for
     anything, and what it may define, such as default values, does not count.
+
+    Source: https://typing.python.org/en/latest/spec/generics.html
     """
 
     __slots__ = ("__weakref__", "_asgi_local_last_reference")
@@ -51,8 +53,13 @@ class Schema:
 
         For more than a block, use `contextlib.ExitStack.enter_context`.
 
+        From any thread, in and out of event loops.
+
         Args:
             **values: The attributes.
+
+        Returns:
+            A context manager; nothing is set before it is entered.
 
         Raises:
             AttributeError: One of them is needed by the object itself.

@@ -136,6 +136,9 @@ class InputQueue:
     def put_nowait(self, message: Any) -> None:
         """Put a message, never waiting: see the table above.
 
+        Args:
+            message: As the application is to get it.
+
         Raises:
             asyncio.QueueFull: There is no room, and the policy is `wait`.
         """
@@ -154,6 +157,9 @@ class InputQueue:
 
     async def put(self, message: Any) -> None:
         """Put a message, waiting for room where the policy is `wait`: see the table above.
+
+        Args:
+            message: As the application is to get it.
 
         Raises:
             asyncio.CancelledError: The waiting task was cancelled. The message is not in the

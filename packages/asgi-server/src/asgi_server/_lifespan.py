@@ -33,7 +33,10 @@ logger = logging.getLogger("asgi_server")
 class LifespanError(RuntimeError):
     """The application could not start up, or could not shut down.
 
-    Its cause is what the application raised, if it did.
+    Raised by `StatelessServer.arun()` and `run()`. Its cause is what the application raised, if it
+    did.
+
+    Source: https://asgi.readthedocs.io/en/latest/specs/lifespan.html
     """
 
 

@@ -333,6 +333,9 @@ class StatelessServer(ApplicationHooks):
         here. It may go on to clean up, and `arun()` waits for that; a new instance for the same
         `scope_id` does not. Messages that it does not receive are dropped.
 
+        Args:
+            scope_id: What the instance was asked for by.
+
         Raises:
             KeyError: There is no such instance.
         """

@@ -56,6 +56,9 @@ def double_to_single_callable(application: Callable[..., Any]) -> Callable[..., 
     Any thread; the result runs where it is awaited, and raises a TypeError there if `application`
     returns no callable, or that no awaitable.
 
+    Args:
+        application: A double-callable.
+
     Raises:
         TypeError: `application` is not a double-callable.
     """
@@ -86,6 +89,9 @@ def guarantee_single_callable(application: Callable[..., Any]) -> Callable[..., 
 
     The types say `...` because applications are annotated in several dialects (those of
     `asgi_server.typing`, of Starlette, plain dicts) that type checkers hold apart. Any thread.
+
+    Args:
+        application: A single- or a double-callable.
 
     Raises:
         TypeError: `application` can be called, but neither with a scope nor with a scope, receive

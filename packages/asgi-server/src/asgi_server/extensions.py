@@ -77,6 +77,9 @@ def tls_of(scope: HTTPScope | WebSocketScope) -> TLSExtension | None:
     None is no proof that there is no TLS: a server need not have the extension, and a proxy may
     have ended it.
 
+    Args:
+        scope: Of the request or the connection.
+
     Any thread. Source: https://asgi.readthedocs.io/en/latest/specs/tls.html ("When to use this
     extension").
     """

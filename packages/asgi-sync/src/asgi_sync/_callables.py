@@ -43,6 +43,8 @@ def markcoroutinefunction(func: _F) -> _F:
 
     `iscoroutinefunction` here and in the standard library answer True for it afterwards.
 
+    May be called from any thread.
+
     Args:
         func: A function that is not `async def`, or an instance.
 

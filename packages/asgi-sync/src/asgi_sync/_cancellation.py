@@ -94,7 +94,7 @@ def check_cancelled() -> None:
     """Raise `asyncio.CancelledError` if `was_cancelled()`.
 
     What it ends is what a cancel ends in async code: `finally` blocks run, and nothing is
-    logged.
+    logged. Called where `was_cancelled` is; elsewhere it does nothing.
 
     Raises:
         asyncio.CancelledError: The task that awaits the sync code was cancelled.

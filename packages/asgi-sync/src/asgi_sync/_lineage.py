@@ -46,7 +46,7 @@ __all__ = [
 
 
 class Lineage:
-    """The identity of one flow of execution. Compared with `is`, never reused."""
+    """The identity of one flow of execution. Compared with `is`, never reused; any thread."""
 
     __slots__ = ("__weakref__",)
 
@@ -107,6 +107,8 @@ class Home:
         lineage: The identity of the flow of execution.
         thread: The lock that only the thread where it belongs ever holds.
         loop: What `current_loop_use` says where it belongs.
+
+    Source: https://docs.python.org/3/library/contextvars.html
     """
 
     # Not a named tuple, which takes as long to make as this module does.
@@ -118,7 +120,12 @@ class Home:
         self.loop: object = loop
 
     def is_at(self, thread: object, loop: object) -> bool:
-        """Whether that is its thread or, unless it is None, its event loop."""
+        """Whether that is its thread or, unless it is None, its event loop. Any thread.
+
+        Args:
+            thread: The lock that a thread holds for as long as it lives.
+            loop: What `current_loop_use` says, or None to ask for the thread alone.
+        """
         return self.thread is thread or (loop is not None and self.loop is loop)
 
 
@@ -139,9 +146,14 @@ loop_uses: dict[AbstractEventLoop, LoopUse] = {}
 def current_loop_use() -> AbstractEventLoop | LoopUse | None:
     """What stands for the running event loop, or None outside of one.
 
-    The loop itself, or where `async_to_sync` uses one loop for several calls, an object for
-    the present call: what one call has left, in a context or elsewhere, is not to be taken
-    for the next one's. Can be weakly referenced.
+    Any thread; raises nothing.
+
+    Returns:
+        The loop itself, or where `async_to_sync` uses one loop for several calls, an object for
+        the present call: what one call has left, in a context or elsewhere, is not to be taken
+        for the next one's. Can be weakly referenced.
+
+    Source: https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.get_running_loop
     """
     loop = running_loop_or_none()
     return loop if loop is None else loop_uses.get(loop, loop)
@@ -152,6 +164,11 @@ def current_lineage() -> Lineage | None:
 
     None, too, in a context that was merely copied into this thread. Any thread, in and
     out of event loops; raises nothing.
+
+    Returns:
+        An identity to be compared with `is`, and nothing else.
+
+    Source: https://docs.python.org/3/library/contextvars.html
     """
     home = current_home()
     if home.thread._is_owned():
@@ -165,6 +182,13 @@ def ensure_lineage() -> Lineage:
 
     In async code it also makes the running event loop the home of the context: should
     another thread go on running the loop, the lineage is the same there.
+
+    Any thread, in and out of event loops; raises nothing.
+
+    Returns:
+        The lineage that `current_lineage` tells from now on.
+
+    Source: https://docs.python.org/3/library/contextvars.html
     """
     home = current_home()
     loop = running_loop_or_none()

@@ -20,7 +20,7 @@ __all__ = ["Placement", "where_would_run"]
 
 
 class Placement(NamedTuple):
-    """Where a call would run, and why."""
+    """Where a call would run, and why: the answer of `where_would_run`."""
 
     where: str
     """In words, such as "on the thread of the ThreadSensitiveContext"."""

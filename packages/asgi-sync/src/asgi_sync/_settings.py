@@ -21,7 +21,7 @@ class ThreadLimits(NamedTuple):
 
 
 def get_thread_limits() -> ThreadLimits:
-    """The limits in force. Any thread."""
+    """The limits in force, as `set_thread_limits` takes them. Any thread."""
     return ThreadLimits(any_thread_executor.max_workers, context_limit.maximum)
 
 

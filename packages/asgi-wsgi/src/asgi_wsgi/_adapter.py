@@ -44,6 +44,9 @@ class WsgiToAsgi:
     Raises:
         TypeError: The application is not callable, or an argument is not of its type.
         ValueError: A number is too small, or `max_workers` is given for one thread.
+
+    Source: https://peps.python.org/pep-3333/
+    and https://asgi.readthedocs.io/en/latest/specs/www.html ("HTTP").
     """
 
     def __init__(

@@ -161,6 +161,9 @@ class ApplicationCommunicator:
     async def send_input(self, message: Any) -> None:
         """Put `message` where the application's `receive` finds it. Never waits.
 
+        Args:
+            message: As the application is to get it.
+
         Raises:
             Exception: What the application raised, if it has failed.
             ApplicationCancelledError: It was cancelled, and not by this communicator.

@@ -78,4 +78,7 @@ class WebSocketClosedError(ConnectionError):
 
 
 class LifespanError(RuntimeError):
-    """The application could not start or shut down, and raised no exception that says why."""
+    """The application could not start or shut down, and raised no exception that says why.
+
+    Source: https://asgi.readthedocs.io/en/latest/specs/lifespan.html
+    """

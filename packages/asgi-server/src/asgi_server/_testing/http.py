@@ -127,7 +127,12 @@ class HTTPCommunicator(Conversation):
     async def send_body(self, body: bytes, more_body: bool = False) -> None:
         """Send a part of the request's body, the last one unless `more_body`. Never waits.
 
+        Args:
+            body: The part; it may be empty.
+            more_body: Whether another one follows.
+
         Raises:
+            TypeError: `body` is not bytes.
             RuntimeError: The whole body was sent before, or the client has disconnected.
         """
         self._require_entered()
@@ -223,6 +228,9 @@ class HTTPCommunicator(Conversation):
 
         For what comes in records: b"\\\\n\\\\n" ends a server-sent event, b"\\\\n" a line of JSON.
         Several may come in one part, and one may come in several.
+
+        Args:
+            separator: At least one byte.
 
         Raises:
             asyncio.IncompleteReadError: The body is complete without it; `partial` is its rest,

@@ -134,7 +134,11 @@ class WebSocketCommunicator(Conversation):
     async def send_text(self, text: str) -> None:
         """Send a text message. Never waits.
 
+        Args:
+            text: The whole message.
+
         Raises:
+            TypeError: `text` is not a str.
             RuntimeError: The connection is not open: `connect()` has not returned, or the test
                 has closed it.
             WebSocketClosedError: The application has closed it, and the test has received that.
@@ -144,13 +148,25 @@ class WebSocketCommunicator(Conversation):
         self._put({"type": "websocket.receive", "text": text})
 
     async def send_bytes(self, data: bytes) -> None:
-        """Send a binary message. Otherwise as `send_text`."""
+        """Send a binary message. Otherwise as `send_text`.
+
+        Args:
+            data: The whole message.
+
+        Raises:
+            TypeError: `data` is not bytes.
+        """
         if not isinstance(data, bytes):
             raise TypeError(f"a binary message is bytes, not {data!r}")
         self._put({"type": "websocket.receive", "bytes": data})
 
     async def send_json(self, value: object, mode: Literal["text", "bytes"] = "text") -> None:
-        """Send a value as JSON, in a text or a binary message. Otherwise as `send_text`."""
+        """Send a value as JSON. Otherwise as `send_text`.
+
+        Args:
+            value: What `json.dumps` takes; what that raises is raised here.
+            mode: Whether it goes in a text or in a binary message.
+        """
         encoded = json.dumps(value)
         if mode == "text":
             await self.send_text(encoded)
@@ -203,6 +219,11 @@ class WebSocketCommunicator(Conversation):
     async def receive_json(self, mode: Literal["text", "bytes"] = "text") -> Any:
         """Wait for a message of that kind, and return the value that it is as JSON.
 
+        Otherwise as `receive`.
+
+        Args:
+            mode: Whether a text or a binary message is to come.
+
         Raises:
             AssertionError: A message of the other kind comes.
             json.JSONDecodeError: It is no JSON.
@@ -228,6 +249,10 @@ class WebSocketCommunicator(Conversation):
         What was sent before can still be received. Before `connect()` has returned, this breaks
         the connection off, and the code is 1006. Wait for the application with `wait()`, or
         leave the block.
+
+        Args:
+            code: The status code of the close, as in RFC 6455, section 7.4.
+            reason: In words.
         """
         self._require_entered()
         if self._has_left:
