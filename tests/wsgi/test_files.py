@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import io
 import os
@@ -11,7 +12,7 @@ from typing import Any
 from wsgiref.types import WSGIApplication
 
 import pytest
-from helpers.wsgi_applications import DISCONNECT, PLAIN
+from helpers.wsgi_applications import DISCONNECT, END_OF_BODY, PLAIN
 
 from asgi_wsgi._files import FileWrapper, file_message
 
@@ -237,3 +238,24 @@ async def test_file_is_closed_when_the_client_goes_away(server: Any, path: Path)
     server.feed({"type": "http.request"}, DISCONNECT)
     await server.serve(sending(open_file), extensions=ZERO_COPY)
     assert files[0].closed
+
+
+@pytest.mark.parametrize("extensions", [ZERO_COPY, PATH], ids=["zero copy", "path"])
+@pytest.mark.asyncio
+async def test_middleware_may_go_on_after_a_file(
+    server: Any, path: Path, extensions: dict[str, Any]
+) -> None:
+    """The server says that the client has disconnected as soon as it has the last message."""
+    done: list[str] = []
+
+    async def send(message: Any) -> None:
+        if message["type"] in extensions:
+            server.feed(END_OF_BODY, DISCONNECT)
+            await server.wait_taken()
+            # Turns of the loop in which it would be cancelled.
+            for _ in range(5):
+                await asyncio.sleep(0)
+            done.append("what the middleware does then")
+
+    await server.serve(sending(lambda: path.open("rb")), send=send, extensions=extensions)
+    assert len(done) == 1

@@ -180,7 +180,8 @@ class SendQueue:
             self._sender = None
 
     async def _send_next(self, message: Message) -> None:
-        if message["type"] == "http.response.body" and not message.get("more_body", False):
+        # The last one may be of an extension: a file.
+        if message["type"] != "http.response.start" and not message.get("more_body", False):
             self._link.finish()
         await self._send(message)
 
