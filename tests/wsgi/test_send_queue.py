@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from helpers.wsgi_applications import (
+    END_OF_BODY,
+    PATIENCE,
     Body,
     hello,
     patiently,
@@ -158,3 +160,48 @@ async def test_what_came_before_an_error_leaves(server: Any) -> None:
         await server.call(returning(Body(*[b"a"] * 20, fail)))
     assert server.body == b"a" * 20
     assert not server.is_complete
+
+
+async def _turns_while_sending(server: Any, scope: Any, body: Any, wait_next: Any) -> int:
+    """How often the loop had a turn while a body left to a server that takes all at once."""
+    turns = 0
+    seen: set[int] = set()
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def send(message: Any) -> None:
+        if message.get("body"):
+            wait_next()
+            seen.add(turns)
+
+    server.feed(END_OF_BODY)
+    counting = asyncio.create_task(count())
+    await WsgiToAsgi(returning(body))(scope, server.receive, send)
+    counting.cancel()
+    return len(seen)
+
+
+async def test_list_of_many_chunks_leaves_turns_to_other_requests(
+    server: Any, http_scope: MakeScope
+) -> None:
+    chunks = [b"a"] * 100
+    assert await _turns_while_sending(server, http_scope(), chunks, lambda: None) > 5
+
+
+async def test_application_that_is_faster_than_send_leaves_turns_to_other_requests(
+    server: Any, http_scope: MakeScope
+) -> None:
+    put = threading.Semaphore(0)
+    chunks = Body(*(step for _ in range(100) for step in (b"a", put.release)), put.release)
+    put_before_first_is_taken = iter([True])
+
+    def wait_next() -> None:
+        """Keep the loop until there is a chunk more to send."""
+        for _ in range(1 + next(put_before_first_is_taken, False)):
+            assert put.acquire(timeout=PATIENCE)
+
+    assert await _turns_while_sending(server, http_scope(), chunks, wait_next) > 5

@@ -7,6 +7,9 @@ is as slow as its client, and no slower.
 What is on its way is what has been put and the server has not taken. It is at most the window, or
 one chunk if that is larger.
 
+A `send` need not wait for anything, and an application may give chunks as fast as they are sent. So
+the loop has a turn in between (`_MESSAGES_A_TURN`), or other requests would stand still meanwhile.
+
 One sends at a time: a task that the worker thread has had started, `_sender`, and after that, for
 what is left, the request's own task. So that no message is left behind, `_is_awake` says that a
 task is at it or is about to be, and changes under the link's lock together with the queue:
@@ -31,6 +34,10 @@ Send: TypeAlias = Callable[[Any], Awaitable[Any]]
 # way around the window. A guess: a dict with three keys, and its place in the queue.
 _MESSAGE_BYTES = 512
 
+# How many messages are sent before the loop has a turn. A guess: a turn costs as much as one or two
+# messages, and 16 that are compressed on the way are some milliseconds.
+_MESSAGES_A_TURN = 16
+
 
 class SendQueue:
     """The messages of one response that the server has not taken yet.
@@ -52,6 +59,7 @@ class SendQueue:
         "_messages",
         "_send",
         "_sender",
+        "_sent",
         "_wake_at",
         "_watch",
         "_window",
@@ -70,6 +78,7 @@ class SendQueue:
         self._error: BaseException | None = None
         self._watch: Callable[[], None] | None = watch
         self._sender: asyncio.Task[Any] | None = None  # of the loop alone
+        self._sent = 0  # messages; of the loop alone
 
     # The worker thread
 
@@ -184,6 +193,9 @@ class SendQueue:
         if message["type"] != "http.response.start" and not message.get("more_body", False):
             self._link.finish()
         await self._send(message)
+        self._sent += 1
+        if self._sent % _MESSAGES_A_TURN == 0:
+            await asyncio.sleep(0)
 
     def _next(self) -> tuple[Message, int] | None:
         with self._link.lock:
