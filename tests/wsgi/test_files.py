@@ -54,6 +54,31 @@ def test_wrapper_closes_its_file() -> None:
     assert file.closed
 
 
+def test_iterator_over_the_wrapper_closes_its_file() -> None:
+    """Some have kept no more than that."""
+    file = io.BytesIO(CONTENT)
+    blocks: Any = iter(FileWrapper(file, 4))
+    assert next(blocks) == b"0123"
+    blocks.close()
+    assert file.closed
+
+
+def test_wrapper_is_sought_where_its_file_can_be() -> None:
+    wrapper = FileWrapper(io.BytesIO(CONTENT), 4)
+    assert wrapper.seekable()
+    wrapper.seek(7)
+    assert wrapper.tell() == 7
+    assert list(wrapper) == [b"789"]
+
+
+def test_wrapper_of_what_cannot_be_sought_says_so() -> None:
+    class Readable:
+        def read(self, size: int) -> bytes:
+            return b""
+
+    assert not FileWrapper(Readable()).seekable()
+
+
 def test_wrapper_of_a_file_without_close_has_none_either() -> None:
     class Readable:
         def read(self, size: int) -> bytes:

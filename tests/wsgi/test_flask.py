@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from typing import Any
 
@@ -129,3 +130,21 @@ async def test_request_is_torn_down(server: Any, app: flask.Flask) -> None:
     app.teardown_request(torn_down.append)
     await server.call(app, path="/name")
     assert torn_down == [None]
+
+
+async def test_range_of_a_file_is_read_without_what_lies_before_it(
+    server: Any, app: flask.Flask
+) -> None:
+    class File(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            read_at.append(self.tell())
+            return super().read(size)
+
+    read_at: list[int] = []
+    file = File(bytes(1000) + b"the end")
+    app.add_url_rule("/file", view_func=lambda: flask.send_file(file, mimetype="text/plain"))
+    await server.call(app, path="/file", headers=[(b"range", b"bytes=1000-")])
+    assert server.status == 206
+    assert server.body == b"the end"
+    assert read_at[0] == 1000
+    assert file.closed

@@ -10,8 +10,8 @@ from __future__ import annotations
 import io
 import os
 import stat
-from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import IO, Any, Protocol, Self, cast
 
 from asgi_wsgi._response import Message
 
@@ -29,7 +29,10 @@ class Readable(Protocol):
 
 
 class FileWrapper:
-    """A file as the body of a response: an iterable of its blocks, to be returned as it is.
+    """A file as the body of a response: an iterator over its blocks, to be returned as it is.
+
+    One object, and it can be sought where the file can: who sends a part of a file, as Werkzeug
+    does for a range, seeks in it and closes it by what `iter()` returns.
 
     Args:
         filelike: What to read from its position on; its `close`, if any, is called at the end.
@@ -43,9 +46,27 @@ class FileWrapper:
         if close is not None:
             self.close = close
 
-    def __iter__(self) -> Iterator[bytes]:
-        while block := self.filelike.read(self.block_size):
-            yield block
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        block = self.filelike.read(self.block_size)
+        if not block:
+            raise StopIteration
+        return block
+
+    def seekable(self) -> bool:
+        """Whether the file can be sought."""
+        seekable = getattr(self.filelike, "seekable", None)
+        return seekable is not None and bool(seekable())
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Have the next block begin elsewhere; as that of the file, which has to have one."""
+        return cast(IO[bytes], self.filelike).seek(offset, whence)
+
+    def tell(self) -> int:
+        """Where the next block begins; as that of the file, which has to have one."""
+        return cast(IO[bytes], self.filelike).tell()
 
 
 def file_message(
