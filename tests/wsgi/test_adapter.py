@@ -73,6 +73,20 @@ async def test_environ_is_that_of_the_scope(server: Any) -> None:
     assert environs[0]["HTTP_X"] == "y"
 
 
+async def test_headers_may_be_an_iterable_that_gives_them_once(server: Any) -> None:
+    """As middleware that leaves some out may put there."""
+    seen: list[Any] = []
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+        seen.extend((environ["HTTP_HOST"], environ["wsgi.input"].read()))
+        return hello(environ, start_response)
+
+    given = [(b"host", b"example.org"), (b"content-length", b"2"), (b"x-user", b"root")]
+    headers = (header for header in given if header[0] != b"x-user")
+    await server.call(application, [b"abc"], method="POST", headers=headers)
+    assert seen == ["example.org", b"ab"]
+
+
 async def test_start_response_may_come_with_the_first_iteration(server: Any) -> None:
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterator[bytes]:
         start_response("201 Created", [])

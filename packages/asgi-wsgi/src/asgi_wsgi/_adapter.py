@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import IO
 from wsgiref.types import WSGIApplication, WSGIEnvironment
 
-from asgi_wsgi._environ import Scope, build_environ
+from asgi_wsgi._environ import Scope, build_environ, with_kept_headers
 from asgi_wsgi._errors import TooManyDuplicateHeadersError
 from asgi_wsgi._exchange import Exchange
 from asgi_wsgi._request_body import Receive
@@ -139,8 +139,8 @@ class WsgiToAsgiInstance:
         Source: ASGI HTTP specification; PEP 3333, "Specification Details".
         """
         if scope["type"] == "http":
-            self.scope = scope
-            self._exchange = Exchange(scope, receive, send, self._settings)
+            self.scope = with_kept_headers(scope)
+            self._exchange = Exchange(self.scope, receive, send, self._settings)
             self._response = self._exchange.response
             await self._exchange.serve(self.run_wsgi_app)
         elif scope["type"] == "lifespan":

@@ -34,6 +34,16 @@ _CONTENT_VARIABLES = frozenset({"CONTENT_TYPE", "CONTENT_LENGTH"})
 _LONGEST_KNOWN = 64
 
 
+def with_kept_headers(scope: Scope) -> Scope:
+    """Return a scope like this one, whose headers can be looked at again and again.
+
+    The specification has any iterable there, and middleware that leaves some out may well put a
+    generator there, which gives them once.
+    """
+    headers = scope.get("headers", ())
+    return scope if isinstance(headers, (list, tuple)) else {**scope, "headers": list(headers)}
+
+
 def build_environ(
     scope: Scope,
     body: IO[bytes] | None,
