@@ -242,6 +242,25 @@ async def test_error_before_the_first_chunk_propagates_and_nothing_is_sent(
     assert server.sent == []
 
 
+@pytest.mark.parametrize("thread_sensitive", [False, True])
+@pytest.mark.parametrize(
+    "error", [SystemExit(1), KeyboardInterrupt(), GeneratorExit(), asyncio.CancelledError()]
+)
+async def test_exit_of_the_application_is_an_error_like_any_other(
+    server: Any, http_scope: Callable[..., Any], error: BaseException, thread_sensitive: bool
+) -> None:
+    """It would end the server, or its task, for all other requests."""
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+        raise error
+
+    app = WsgiToAsgi(application, thread_sensitive=thread_sensitive)
+    with pytest.raises(RuntimeError, match="the WSGI application raised") as caught:
+        await app(http_scope(), server.receive, server.send)
+    assert caught.value.__cause__ is error
+    assert server.sent == []
+
+
 async def test_error_after_the_first_chunk_propagates_and_leaves_the_response_open(
     server: Any,
 ) -> None:

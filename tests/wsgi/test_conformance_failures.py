@@ -5,6 +5,7 @@ Errors before and after the first byte; close(); clients that go away.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import sys
@@ -61,6 +62,18 @@ def test_error_of_the_call_is_a_500(served: Served) -> None:
     served.serve(application)
     assert served.client.get("/").status_code == 500
     assert [str(error) for error in served.errors] == ["the application failed"]
+    served.assert_goes_on()
+
+
+@pytest.mark.parametrize("error", [SystemExit, asyncio.CancelledError])
+def test_exit_of_the_application_is_a_500(served: Served, error: type[BaseException]) -> None:
+    """The server goes on, and the client does not wait."""
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+        raise error("of the application")
+
+    served.serve(application)
+    assert served.client.get("/").status_code == 500
     served.assert_goes_on()
 
 

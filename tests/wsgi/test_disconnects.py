@@ -621,6 +621,33 @@ async def test_cancelled_request_that_waits_for_its_body_fails_the_read(
     assert isinstance(seen[0], OSError)
 
 
+@pytest.mark.parametrize("options", [{"max_workers": 1}, {"thread_sensitive": True}])
+@pytest.mark.asyncio
+async def test_cancelled_request_that_waits_for_async_code_ends_quietly(
+    server: Any, http_scope: MakeScope, caplog: pytest.LogCaptureFixture, options: dict[str, Any]
+) -> None:
+    waits = asyncio.Event()
+
+    async def wait() -> None:
+        waits.set()
+        await asyncio.Event().wait()
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+        if environ["PATH_INFO"] == "/wait":
+            async_to_sync(wait)()
+        return hello(environ, start_response)
+
+    app = WsgiToAsgi(application, **options)
+    request = asyncio.create_task(app(http_scope(path="/wait"), server.receive, server.send))
+    await waits.wait()
+    request.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await request
+    # On the same thread, so it has done with the first one.
+    await app(http_scope(), server.receive, server.send)
+    assert [record for record in caplog.records if record.levelno > logging.DEBUG] == []
+
+
 @pytest.mark.asyncio
 async def test_request_that_is_cancelled_before_its_application_runs_closes_its_body(
     server: Any, http_scope: MakeScope

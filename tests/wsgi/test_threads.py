@@ -328,6 +328,17 @@ def test_thread_sensitive_request_serves_what_send_and_receive_need_on_its_threa
 # The life of the threads
 
 
+def test_interrupt_of_the_main_thread_propagates(server: Any, http_scope: MakeScope) -> None:
+    """A signal is not for the application that happens to run then."""
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+        raise KeyboardInterrupt
+
+    app = WsgiToAsgi(application, thread_sensitive=True)
+    with pytest.raises(KeyboardInterrupt):
+        async_to_sync(app)(http_scope(), server.receive, server.send)
+
+
 def test_adapter_serves_several_event_loops(http_scope: MakeScope) -> None:
     meeting = threading.Barrier(2, timeout=PATIENCE)
 

@@ -12,9 +12,11 @@ worker thread has ended, by the request's own task: one crossing there, one back
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Awaitable, Callable, Iterable
 from typing import IO, cast
 
+from asgi_sync import was_cancelled
 from asgi_wsgi._environ import Scope
 from asgi_wsgi._errors import comes_of_disconnect
 from asgi_wsgi._files import FileWrapper, file_message
@@ -104,7 +106,8 @@ class Exchange:
     def take_up(self, answer: Callable[[IO[bytes]], None], body: IO[bytes]) -> None:
         """Do `answer(body)`, unless the request is over already.
 
-        Raises what that does, unless it comes of the end of the request.
+        Raises what that does, unless it comes of the end of the request, or is for the thread that
+        runs the application and no other.
         """
         if not self.link.begin():
             return
@@ -117,6 +120,10 @@ class Exchange:
             if not (self.link.is_stopped and comes_of_disconnect(error)):
                 raise
             logger.debug("The WSGI application was stopped", exc_info=error)
+        except BaseException as error:
+            if _comes_from_outside():
+                raise
+            raise RuntimeError(f"the WSGI application raised {error!r}") from error
         finally:
             self.link.leave()
 
@@ -185,6 +192,15 @@ class Exchange:
             self._queue.put(messages, len(messages[-1].get("body", b"")))
         else:
             self.link.check()
+
+
+def _comes_from_outside() -> bool:
+    """Whether a SystemExit and the like may be meant for more than the application that raises it.
+
+    On the event loop it would end the server, or pass for the end of a task that nobody cancelled,
+    and some servers would leave the client waiting. Signals raise in the main thread alone.
+    """
+    return threading.current_thread() is threading.main_thread() or was_cancelled()
 
 
 def _has_no_body(scope: Scope) -> bool:
