@@ -200,6 +200,24 @@ async def test_client_that_waits_for_a_word_gets_none_before_the_first_read(serv
     assert server.awaited == 0
 
 
+@pytest.mark.parametrize("body", [[b"a"], Body(b"a", b"b")], ids=["complete", "streamed"])
+@pytest.mark.asyncio
+async def test_client_that_waits_for_a_word_gets_none_while_middleware_takes_its_time(
+    server: Any, body: Any
+) -> None:
+    """As `BaseHTTPMiddleware` does: its `send` hands the message to another task."""
+
+    async def send(message: Any) -> None:
+        for _ in range(5):
+            await asyncio.sleep(0)
+        await server.send(message)
+
+    headers = [(b"content-length", b"3"), (b"expect", b"100-continue")]
+    await server.serve(returning(body), send=send, method="POST", headers=headers)
+    assert server.is_complete
+    assert server.awaited == 0
+
+
 @pytest.mark.asyncio
 async def test_body_that_never_comes_does_not_hold_up_an_application_that_does_not_read(
     server: Any,

@@ -40,7 +40,9 @@ class Exchange:
         self._scope = scope
         self._length, self._is_held_back = _announced_body(scope)
         self._window = settings.request_window
-        self._buffer = BodyBuffer(self.link, receive, self._window, self._length)
+        self._buffer = BodyBuffer(
+            self.link, receive, self._window, self._length, is_held_back=self._is_held_back
+        )
         self._queue = SendQueue(self.link, send, settings.response_window, watch=self._buffer.watch)
         self._body = cast(IO[bytes], RequestBody(self._buffer))
         self._extensions = scope.get("extensions")

@@ -27,9 +27,12 @@ A thread-sensitive request calls `receive` itself (see `_link`), with no task an
 it waits for. Once its body has ended, it has no reason to any more.
 
 Once the body has ended, a task watches for the client to go away if the response needs it
-(`watch`): a server may take the chunks of a response that nobody reads for ever. It may be in
-`receive` when a thread-sensitive request reads after all; that one then waits for it on the loop,
-not by blocking its thread, which `receive` may need.
+(`watch`): a server may take the chunks of a response that nobody reads for ever. Not where the
+client waits for a word before it sends its body, and nobody has asked for that: to `receive` would
+be to give the word.
+
+The task that watches may be in `receive` when a thread-sensitive request reads after all; that one
+then waits for it on the loop, not by blocking its thread, which `receive` may need.
 """
 
 from __future__ import annotations
@@ -59,6 +62,7 @@ class BodyBuffer:
         receive: The server's.
         window: How many bytes are held at most.
         length: How long the body is by its Content-Length; None if it ends where the stream ends.
+        is_held_back: Whether the client sends it when it is first received, and not before.
     """
 
     __slots__ = (
@@ -68,6 +72,7 @@ class BodyBuffer:
         "_has_got_last",
         "_held",
         "_is_awake",
+        "_is_held_back",
         "_is_telling",
         "_is_watched",
         "_largest",
@@ -81,7 +86,15 @@ class BodyBuffer:
         "_window",
     )
 
-    def __init__(self, link: Link, receive: Receive, window: int, length: int | None) -> None:
+    def __init__(
+        self,
+        link: Link,
+        receive: Receive,
+        window: int,
+        length: int | None,
+        *,
+        is_held_back: bool,
+    ) -> None:
         self._link = link
         self._receive = receive
         self._window = window
@@ -89,6 +102,7 @@ class BodyBuffer:
         self._has_ended = length == 0
         # The last message may come after the last byte that Content-Length allows.
         self._has_got_last = False
+        self._is_held_back = is_held_back
         self._is_watched = False
         self._is_awake = False
         self._chunks: deque[bytes] = deque()
@@ -178,6 +192,7 @@ class BodyBuffer:
     def _ask_for(self, size: int) -> None:
         if self._has(size):
             return
+        self._is_held_back = False
         self._wanted = size
         if self._link.thread_sensitive:
             self._link.call(self._receive_wanted)
@@ -212,7 +227,7 @@ class BodyBuffer:
         """Stop the request when the client goes away, also where the application does not read."""
         with self._link.lock:
             self._is_watched = True
-            if self._is_awake:
+            if self._is_awake or self._is_held_back:
                 return
             self._is_awake = True
         self._go_on()
