@@ -6,12 +6,15 @@ import asyncio
 import threading
 from array import array
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from io import BufferedReader, BytesIO
 from typing import IO, Any
 
 import pytest
 from helpers.wsgi_applications import (
+    DISCONNECT,
     END_OF_BODY,
+    PATIENCE,
     Body,
     hello,
     part,
@@ -436,6 +439,41 @@ async def test_body_that_is_not_read_whole_does_not_keep_the_response_from_its_e
     server.feed(*[part(bytes(64 * 1024))] * 4)
     await server.serve(returning(Body(b"a", b"b")))
     assert server.is_complete
+
+
+@pytest.mark.parametrize("thread_sensitive", [False, True])
+@pytest.mark.asyncio
+async def test_body_may_be_read_in_a_thread_of_the_application(
+    server: Any, http_scope: Callable[..., Any], thread_sensitive: bool
+) -> None:
+    """As libraries that send it on do."""
+
+    def read(body: IO[bytes]) -> list[bytes]:
+        with ThreadPoolExecutor(1) as executor:
+            return [executor.submit(body.read, 3).result(PATIENCE), body.read(1), body.read()]
+
+    seen: list[Any] = []
+    app = WsgiToAsgi(reading(read, seen), thread_sensitive=thread_sensitive)
+    server.feed(part(b"ab"), part(b"cd"), part(b"ef", more_body=False))
+    await app(http_scope(method="POST"), server.receive, server.send)
+    assert seen == [[b"abc", b"d", b"ef"]]
+    assert server.is_complete
+
+
+@pytest.mark.parametrize("thread_sensitive", [False, True])
+@pytest.mark.asyncio
+async def test_disconnect_fails_the_read_in_a_thread_of_the_application(
+    server: Any, http_scope: Callable[..., Any], thread_sensitive: bool
+) -> None:
+    def read(body: IO[bytes]) -> bytes:
+        with ThreadPoolExecutor(1) as executor:
+            return executor.submit(body.read).result(PATIENCE)
+
+    seen: list[Any] = []
+    app = WsgiToAsgi(reading(read, seen), thread_sensitive=thread_sensitive)
+    server.feed(part(b"ab"), DISCONNECT)
+    await app(http_scope(method="POST"), server.receive, server.send)
+    assert isinstance(seen[0], ConnectionError)
 
 
 @pytest.mark.asyncio

@@ -94,6 +94,7 @@ class Link:
         "_loop",
         "_process",
         "_tasks",
+        "_thread",
         "_until_stopped",
         "_why",
         "is_finishing",
@@ -118,6 +119,7 @@ class Link:
         self._process = _Process.token
         self._has_begun = False
         self._has_ended = False
+        self._thread: int | None = None  # the worker thread, once it is there
         self._why: str | None = None
         self._tasks: set[asyncio.Task[None]] = set()  # of the loop alone
         self._until_stopped: asyncio.Timeout | None = None  # of the loop alone
@@ -140,6 +142,11 @@ class Link:
     def is_running(self) -> bool:
         """Whether the worker thread has taken the request up and is at it."""
         return self._has_begun and not self._has_ended
+
+    @property
+    def is_this_thread(self) -> bool:
+        """Whether the worker thread asks: an application may have threads of its own."""
+        return self._thread == threading.get_ident()
 
     def check(self) -> None:
         """Raise `ClientDisconnectedError` if the request is over."""
@@ -167,6 +174,7 @@ class Link:
         """Take the request up; False if it is over already."""
         with self.lock:
             self._has_begun = self._why is None
+            self._thread = threading.get_ident()
             return self._has_begun
 
     def leave(self) -> None:
@@ -210,7 +218,7 @@ class Link:
             self.check()
 
     def call(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Have the loop run `work`, and wait; for a thread-sensitive request.
+        """Have the loop run `work`, and wait; for a thread-sensitive request, in its own thread.
 
         Raises:
             ClientDisconnectedError: The request's task was cancelled, or its loop has stopped.

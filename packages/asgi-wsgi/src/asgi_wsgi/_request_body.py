@@ -194,10 +194,13 @@ class BodyBuffer:
             return
         self._is_held_back = False
         self._wanted = size
-        if self._link.thread_sensitive:
+        if not self._link.thread_sensitive:
+            self._ask()
+        elif self._link.is_this_thread:
             self._link.call(self._receive_wanted)
         else:
-            self._ask()
+            # The application reads in a thread of its own, which the bridge knows no loop for.
+            self._link.start(self._receive_wanted)
 
     def _ask(self) -> None:
         with self._link.lock:
@@ -277,6 +280,7 @@ class BodyBuffer:
                 raise
         with self._link.lock:
             self._is_awake = False
+        self._tell()
         if self._is_watched and self._has_ended:
             self.watch()
 
