@@ -138,7 +138,7 @@ class Exchange:
 
     def refuse(self, reason: bytes) -> None:
         """Answer the request with 400."""
-        self._queue.leave(self.response.refuse_request(reason))
+        self._queue.put_for_flush(self.response.refuse_request(reason))
 
     def respond(self, iterable: Iterable[bytes]) -> None:
         """Send the body that the application has returned, and close it.
@@ -150,7 +150,7 @@ class Exchange:
         """
         if type(iterable) in (list, tuple):
             # Nothing to wait for and nothing to close.
-            self._queue.leave(self._complete(iterable))
+            self._queue.put_for_flush(self._complete(iterable))
             return
         try:
             if not (isinstance(iterable, FileWrapper) and self._sends_file(iterable)):

@@ -82,7 +82,7 @@ class SendQueue:
 
     # The worker thread
 
-    def leave(self, messages: list[Message]) -> None:
+    def put_for_flush(self, messages: list[Message]) -> None:
         """Put in what the request's task shall send when the worker thread has ended.
 
         It costs no wake-up of its own.
