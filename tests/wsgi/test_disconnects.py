@@ -621,14 +621,22 @@ async def test_cancelled_request_that_waits_for_its_body_fails_the_read(
     assert isinstance(seen[0], OSError)
 
 
+@pytest.mark.parametrize("is_whole_loop_cancelled", [False, True])
 @pytest.mark.parametrize("options", [{"max_workers": 1}, {"thread_sensitive": True}])
 @pytest.mark.asyncio
 async def test_cancelled_request_that_waits_for_async_code_ends_quietly(
-    server: Any, http_scope: MakeScope, caplog: pytest.LogCaptureFixture, options: dict[str, Any]
+    server: Any,
+    http_scope: MakeScope,
+    caplog: pytest.LogCaptureFixture,
+    options: dict[str, Any],
+    is_whole_loop_cancelled: bool,
 ) -> None:
+    """Also at the end of `asyncio.run`, which cancels what it waits for before it is told to."""
     waits = asyncio.Event()
+    tasks: list[Any] = []
 
     async def wait() -> None:
+        tasks.append(asyncio.current_task())
         waits.set()
         await asyncio.Event().wait()
 
@@ -640,6 +648,8 @@ async def test_cancelled_request_that_waits_for_async_code_ends_quietly(
     app = WsgiToAsgi(application, **options)
     request = asyncio.create_task(app(http_scope(path="/wait"), server.receive, server.send))
     await waits.wait()
+    if is_whole_loop_cancelled:
+        tasks[0].cancel()
     request.cancel()
     with pytest.raises(asyncio.CancelledError):
         await request

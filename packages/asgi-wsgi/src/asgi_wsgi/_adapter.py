@@ -132,8 +132,8 @@ class WsgiToAsgiInstance:
 
         Raises:
             ValueError: The scope is not of type http, lifespan or websocket.
-            RuntimeError: The application raised SystemExit or the like, which is no `Exception`,
-                outside of the main thread: it does not end the server.
+            RuntimeError: The application raised SystemExit, KeyboardInterrupt or GeneratorExit
+                outside of the main thread, or CancelledError though nobody has cancelled it.
             BaseException: What the application, its `close()` or `send` raised, or the error
                 of an application that breaks PEP 3333. The server answers with 500, or aborts the
                 connection if a part of the response has been sent.

@@ -11,12 +11,12 @@ worker thread has ended, by the request's own task: one crossing there, one back
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Iterable
 from typing import IO, cast
 
-from asgi_sync import was_cancelled
 from asgi_wsgi._environ import Scope
 from asgi_wsgi._errors import comes_of_disconnect
 from asgi_wsgi._files import FileWrapper, file_message
@@ -59,7 +59,7 @@ class Exchange:
         """
         try:
             try:
-                await self._run(run)
+                await self._run_to_its_end(run)
             except Exception:
                 await self._flush_after_error()
                 raise
@@ -72,6 +72,16 @@ class Exchange:
             await self._end()
             raise
         await self._end()
+
+    async def _run_to_its_end(self, run: Callable[[IO[bytes]], Awaitable[None]]) -> None:
+        try:
+            await self._run(run)
+        except asyncio.CancelledError as error:
+            if _is_cancelled():
+                raise
+            # The application's own: of async code that it has called, say. Out of this task it
+            # would be the end of one that nobody waits for, and some servers would not answer.
+            raise _exit_as_error(error) from error
 
     async def _run(self, run: Callable[[IO[bytes]], Awaitable[None]]) -> None:
         is_queued = self._pool.is_full and not self.link.thread_sensitive
@@ -122,10 +132,12 @@ class Exchange:
             if not (self.link.is_stopped and comes_of_disconnect(error)):
                 raise
             logger.debug("The WSGI application was stopped", exc_info=error)
-        except BaseException as error:
-            if _comes_from_outside():
+        except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
+            # On the event loop they would end the server, or pass for the end of the coroutine.
+            # In the main thread, and there alone, they may come of a signal.
+            if threading.current_thread() is threading.main_thread():
                 raise
-            raise RuntimeError(f"the WSGI application raised {error!r}") from error
+            raise _exit_as_error(error) from error
         finally:
             self.link.leave()
 
@@ -196,13 +208,14 @@ class Exchange:
             self.link.check()
 
 
-def _comes_from_outside() -> bool:
-    """Whether a SystemExit and the like may be meant for more than the application that raises it.
+def _exit_as_error(error: BaseException) -> RuntimeError:
+    return RuntimeError(f"the WSGI application raised {error!r}")
 
-    On the event loop it would end the server, or pass for the end of a task that nobody cancelled,
-    and some servers would leave the client waiting. Signals raise in the main thread alone.
-    """
-    return threading.current_thread() is threading.main_thread() or was_cancelled()
+
+def _is_cancelled() -> bool:
+    """Whether the request's task is, or may be."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 def _has_no_body(scope: Scope) -> bool:
