@@ -152,7 +152,7 @@ def async_to_sync(
     Below `sync_to_async` the coroutine runs as a task on the event loop of that call.
     Elsewhere, and with `force_new_loop`, it runs on a loop of its own, as good as new, or
     on that of the enclosing `AsyncSingleThreadContext`. The calling thread runs the loop of
-    its own itself, until thread-sensitive code from below needs that thread: then a worker
+    its own itself, until thread-sensitive code from below keeps that thread: then a worker
     thread goes on running the loop, and the calling thread serves.
 
     Tasks that are left on a loop of its own when the coroutine ends are cancelled and
