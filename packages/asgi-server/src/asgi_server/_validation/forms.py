@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from asgi_server._validation.checks import Check, Complaint
 from asgi_server._validation.violations import Finding, Section
 
-__all__ = ["Field", "Form", "Offer", "broken_rules", "rules_of", "settled", "step_of"]
+__all__ = [
+    "Field",
+    "Form",
+    "Offer",
+    "broken_rules",
+    "by_name",
+    "rules_of",
+    "settled",
+    "step_of",
+]
 
 
 @dataclass(frozen=True)
@@ -67,6 +76,11 @@ class Form:
     flag: str | None = None
 
 
+def by_name(forms: Iterable[Form]) -> Mapping[str, Form]:
+    """Return `forms` by their names."""
+    return {form.name: form for form in forms}
+
+
 def broken_rules(form: Form, content: Mapping[str, Any], offer: Offer) -> Iterator[Finding]:
     """Yield the rules of `form` that `content` breaks, with how."""
     is_right = True
@@ -106,7 +120,7 @@ def _understands(offer: Offer) -> str:
 
 
 def rules_of(form: Form) -> Iterator[str]:
-    """Return the names of all rules of `form`."""
+    """Yield the names of all rules of `form`."""
     for part in form.fields:
         aspects = [*part.check.complaints]
         aspects += ["missing"] if part.is_required else []

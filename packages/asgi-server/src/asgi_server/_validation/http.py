@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping
 from typing import Any
 
 from asgi_server._validation import sections
@@ -28,7 +27,7 @@ from asgi_server._validation.checks import (
     refined,
 )
 from asgi_server._validation.conversation import Protocol, State, Track, Unfinished
-from asgi_server._validation.forms import Field, Form
+from asgi_server._validation.forms import Field, Form, by_name
 
 __all__ = ["HTTP", "RESPONSE_HEADERS", "STATUS"]
 
@@ -246,15 +245,10 @@ RESPONSE = Track(
     },
 )
 
-
-def _by_name(forms: tuple[Form, ...]) -> Mapping[str, Form]:
-    return {form.name: form for form in forms}
-
-
 HTTP = Protocol(
     name="http",
-    received=_by_name(_RECEIVED),
-    sent=_by_name(_SENT),
+    received=by_name(_RECEIVED),
+    sent=by_name(_SENT),
     tracks=(REQUEST, RESPONSE),
     farewell="http.disconnect",
 )

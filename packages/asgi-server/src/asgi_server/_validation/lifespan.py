@@ -5,7 +5,7 @@ from __future__ import annotations
 from asgi_server._validation import sections
 from asgi_server._validation.checks import TEXT
 from asgi_server._validation.conversation import Protocol, State, Track, Unfinished
-from asgi_server._validation.forms import Field, Form
+from asgi_server._validation.forms import Field, Form, by_name
 
 __all__ = ["LIFESPAN"]
 
@@ -69,7 +69,7 @@ LIFE = Track(
 
 LIFESPAN = Protocol(
     name="lifespan",
-    received={form.name: form for form in _RECEIVED},
-    sent={form.name: form for form in _SENT},
+    received=by_name(_RECEIVED),
+    sent=by_name(_SENT),
     tracks=(LIFE,),
 )

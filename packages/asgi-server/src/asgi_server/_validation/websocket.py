@@ -22,7 +22,7 @@ from asgi_server._validation.checks import (
     refined,
 )
 from asgi_server._validation.conversation import Protocol, State, Track, Unfinished
-from asgi_server._validation.forms import Field, Form
+from asgi_server._validation.forms import Field, Form, by_name
 from asgi_server._validation.http import RESPONSE_HEADERS, STATUS
 
 __all__ = ["WEBSOCKET"]
@@ -177,8 +177,8 @@ ANSWER = Track(
 
 WEBSOCKET = Protocol(
     name="websocket",
-    received={form.name: form for form in _RECEIVED},
-    sent={form.name: form for form in _SENT},
+    received=by_name(_RECEIVED),
+    sent=by_name(_SENT),
     tracks=(DELIVERY, ANSWER),
     farewell="websocket.disconnect",
 )
