@@ -810,8 +810,8 @@ async def test_communicator_is_freed_with_its_last_reference(application: Any) -
         ([START, START], "'http.response.start' where 'http.response.body' is expected"),
         ([START, part(b"", False), part(b"")], "where nothing more is expected"),
         ([{"type": "websocket.send"}], "'websocket.send' where 'http.response.start' is expected"),
-        ([{"type": "http.response.push", "path": "/"}], "does not offer that extension"),
-        ([START, {"type": "http.response.pathsend"}], "does not offer that extension"),
+        ([{"type": "http.response.push", "path": "/"}], r"extensions=\['http.response.push'\]"),
+        ([START, {"type": "http.response.pathsend"}], "does not offer the extension"),
     ],
 )
 @pytest.mark.asyncio

@@ -8,27 +8,15 @@ import contextvars
 from collections.abc import Awaitable, Callable
 from functools import partial
 from types import TracebackType
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
-from asgi_server._testing.messages import Input, Output, wake_all
+from asgi_server._testing.messages import wake_all
 from asgi_server._testing.run import ApplicationRun, application_under_test
+from asgi_server._testing.server_side import ServerSide
 
-__all__ = ["Conversation", "ServerSide"]
+__all__ = ["Conversation"]
 
 _Self = TypeVar("_Self", bound="Conversation")
-
-
-class ServerSide(Protocol):
-    """What the application talks to: a server's part, without the sockets."""
-
-    input: Input
-    output: Output
-
-    async def receive(self) -> Any:
-        """Give the application its next message."""
-
-    async def send(self, message: Any) -> None:
-        """Take a message of the application."""
 
 
 class Conversation(abc.ABC):

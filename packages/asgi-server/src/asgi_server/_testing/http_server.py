@@ -23,7 +23,7 @@ from typing import Any
 
 from asgi_server._testing.errors import ClientDisconnectedError
 from asgi_server._testing.http_messages import as_client_sees
-from asgi_server._testing.messages import Input, Output
+from asgi_server._testing.server_side import ServerSide, not_expected, not_offered, type_of
 
 __all__ = ["HTTPServerSide"]
 
@@ -33,8 +33,6 @@ _WITHOUT_EXTENSION = ("http.response.start", "http.response.body")
 # such as hypercorn, have them before the start.
 _ANY_TIME = ("http.response.push", "http.response.debug", "http.response.early_hint")
 
-DISCONNECT = {"type": "http.disconnect"}
-
 
 class _State(enum.Enum):
     START = ("http.response.start",)
@@ -43,7 +41,7 @@ class _State(enum.Enum):
     COMPLETE = ()
 
 
-class HTTPServerSide:
+class HTTPServerSide(ServerSide):
     """Gives the request to the application and takes its response.
 
     Args:
@@ -51,38 +49,22 @@ class HTTPServerSide:
         max_unread: So many messages may be unread when `send` returns.
     """
 
+    disconnect_type = "http.disconnect"
+
     def __init__(self, scope: Mapping[str, Any], max_unread: int) -> None:
-        self.input = Input()
-        self.output = Output(max_unread)
+        super().__init__(max_unread)
         self._extensions = scope.get("extensions") or {}
         version: str = scope["asgi"].get("spec_version", "2.0")
         self._raises_when_gone = [int(number) for number in version.split(".")] >= [2, 4]
         self._state = _State.START
         self._has_trailers = False
-        self._client_has_gone = False
-
-    async def receive(self) -> Any:
-        """Give the next part of the request; then the disconnect, as often as it is asked for."""
-        message = await self.input.receive()
-        if message is not DISCONNECT:
-            return message
-        self.input.leave_only(message)
-        # One that does not care must not keep the event loop from all else.
-        await asyncio.sleep(0)
-        return dict(message)
 
     async def send(self, message: Any) -> None:
-        """Take a part of the response; wait while too much of it is unread.
-
-        Raises:
-            TypeError: It is no message.
-            RuntimeError: It may not be sent, or not now.
-            ClientDisconnectedError: The client has gone.
-        """
+        """As in `ServerSide`. Before version 2.4, a client that has gone is no error."""
         if self._client_has_gone:
             if self._raises_when_gone:
                 raise ClientDisconnectedError("the client has disconnected")
-            await asyncio.sleep(0)  # as in `receive`
+            await asyncio.sleep(0)  # as in `receive()`
             return
         self._check(message)
         message = as_client_sees(message)
@@ -93,22 +75,17 @@ class HTTPServerSide:
         """The client goes. What was sent before can still be read."""
         self._client_has_gone = True
         if self._state is not _State.COMPLETE:
-            self.input.queue.put_nowait(DISCONNECT)
+            self._end_input()
         self.output.lift_limit()
 
     def _check(self, message: Any) -> None:
-        kind = message.get("type") if isinstance(message, Mapping) else None
-        if not isinstance(kind, str):
-            raise TypeError(f"send() takes a dict with a 'type', and was given {message!r}")
+        kind = type_of(message)
         now = self._state.value
         if kind not in now and (kind not in _ANY_TIME or not now):
-            expected = repr(now[0]) if now else "nothing more"
-            raise RuntimeError(f"the application sent {kind!r} where {expected} is expected")
+            # Of the body, the first form alone: the others need an extension.
+            raise not_expected(kind, now[:1])
         if kind not in _WITHOUT_EXTENSION and kind not in self._extensions:
-            raise RuntimeError(
-                f"the application sent {kind!r}, and the scope does not offer that extension:"
-                f" make the communicator with extensions=[{kind!r}] if it should"
-            )
+            raise not_offered(kind, kind)
 
     def _advance(self, message: dict[str, Any]) -> None:
         kind = message["type"]
@@ -120,4 +97,4 @@ class HTTPServerSide:
         elif kind == "http.response.trailers" and not message["more_trailers"]:
             self._state = _State.COMPLETE
         if self._state is _State.COMPLETE:
-            self.input.queue.put_nowait(DISCONNECT)
+            self._end_input()

@@ -16,15 +16,14 @@ https://asgi.readthedocs.io/en/latest/extensions.html ("Websocket Denial Respons
 
 from __future__ import annotations
 
-import asyncio
 import enum
 from collections.abc import Mapping
 from typing import Any
 
 from asgi_server._testing.errors import ClientDisconnectedError
-from asgi_server._testing.messages import Input, Output
+from asgi_server._testing.server_side import ServerSide, not_expected, not_offered, type_of
 
-__all__ = ["ABNORMAL", "WebSocketServerSide"]
+__all__ = ["ABNORMAL", "DENIAL_EXTENSION", "WebSocketServerSide"]
 
 # The code of a connection that ended without a close frame (RFC 6455, 7.1.5), and of one that
 # never was.
@@ -40,7 +39,7 @@ class _State(enum.Enum):
     CLOSED = ()
 
 
-class WebSocketServerSide:
+class WebSocketServerSide(ServerSide):
     """Gives the client's messages to the application and takes its own.
 
     Args:
@@ -48,31 +47,15 @@ class WebSocketServerSide:
         max_unread: So many messages may be unread when `send` returns.
     """
 
+    disconnect_type = "websocket.disconnect"
+
     def __init__(self, scope: Mapping[str, Any], max_unread: int) -> None:
-        self.input = Input()
-        self.output = Output(max_unread)
+        super().__init__(max_unread)
         self._offers_denial = DENIAL_EXTENSION in (scope.get("extensions") or {})
         self._state = _State.CONNECTING
-        self._client_has_gone = False
-
-    async def receive(self) -> Any:
-        """Give the next message; then the disconnect, as often as it is asked for."""
-        message = await self.input.receive()
-        if message["type"] != "websocket.disconnect":
-            return message
-        self.input.leave_only(message)
-        # One that does not care must not keep the event loop from all else.
-        await asyncio.sleep(0)
-        return dict(message)
 
     async def send(self, message: Any) -> None:
-        """Take a message; wait while too many are unread.
-
-        Raises:
-            TypeError: It is no message.
-            RuntimeError: It may not be sent, or not now.
-            ClientDisconnectedError: The client has gone.
-        """
+        """As in `ServerSide`."""
         if self._client_has_gone:
             raise ClientDisconnectedError("the client has closed the connection")
         self._check(message)
@@ -84,21 +67,15 @@ class WebSocketServerSide:
         """The client goes. What was sent before can still be read."""
         self._client_has_gone = True
         if self._state is not _State.CLOSED:
-            self._end_input(code, reason)
+            self._end_input(code=code, reason=reason)
         self.output.lift_limit()
 
     def _check(self, message: Any) -> None:
-        kind = message.get("type") if isinstance(message, Mapping) else None
-        if not isinstance(kind, str):
-            raise TypeError(f"send() takes a dict with a 'type', and was given {message!r}")
+        kind = type_of(message)
         if kind not in self._state.value:
-            expected = " or ".join(map(repr, self._state.value)) or "nothing more"
-            raise RuntimeError(f"the application sent {kind!r} where {expected} is expected")
+            raise not_expected(kind, self._state.value)
         if kind == "websocket.http.response.start" and not self._offers_denial:
-            raise RuntimeError(
-                f"the application sent {kind!r}, and the scope does not offer the extension"
-                f" {DENIAL_EXTENSION!r}"
-            )
+            raise not_offered(kind, DENIAL_EXTENSION)
 
     def _advance(self, message: dict[str, Any]) -> None:
         kind = message["type"]
@@ -114,12 +91,7 @@ class WebSocketServerSide:
 
     def _close(self, code: int, reason: str) -> None:
         self._state = _State.CLOSED
-        self._end_input(code, reason)
-
-    def _end_input(self, code: int, reason: str) -> None:
-        self.input.queue.put_nowait(
-            {"type": "websocket.disconnect", "code": code, "reason": reason}
-        )
+        self._end_input(code=code, reason=reason)
 
 
 def _as_client_sees(message: Mapping[str, Any]) -> dict[str, Any]:
