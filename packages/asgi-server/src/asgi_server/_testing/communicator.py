@@ -231,22 +231,17 @@ class ApplicationCommunicator:
             TimeoutError: It does neither in time; it says where the application is.
         """
         self._run.require_running_loop()
-        try:
-            async with asyncio.timeout(timeout):
-                while not (self._input.is_waited_for or self._run.has_ended):
-                    await self._input.changed.wait()
-        except TimeoutError:
+        if not await self._input.changed.wait_until(
+            lambda: self._input.is_waited_for or self._run.has_ended, timeout
+        ):
             raise TimeoutError(
                 f"the application under test has not asked for input within {timeout} s:"
                 f" {self._run.place}"
-            ) from None
+            )
 
     async def _wait_for_output(self, timeout: float | None) -> bool:
         """Wait for a message, or for a failure; return whether there is a message."""
-        try:
-            async with asyncio.timeout(timeout):
-                while self._output.queue.empty() and not self._run.has_failed:
-                    await self._output.changed.wait()
-        except TimeoutError:
-            pass
+        await self._output.changed.wait_until(
+            lambda: self._run.has_failed or not self._output.queue.empty(), timeout
+        )
         return not self._output.queue.empty()

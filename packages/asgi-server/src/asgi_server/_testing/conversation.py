@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import asyncio
 import contextvars
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -152,12 +151,10 @@ class Conversation(abc.ABC):
             TimeoutError: It does neither within `timeout` seconds; it says where it is.
         """
         self._require_entered()
-        try:
-            async with asyncio.timeout(self.timeout):
-                while not (self._input.is_waited_for or self._run.has_ended):
-                    await self._input.changed.wait()
-        except TimeoutError:
-            raise self._timed_out("has not asked for input") from None
+        if not await self._input.changed.wait_until(
+            lambda: self._input.is_waited_for or self._run.has_ended, self.timeout
+        ):
+            raise self._timed_out("has not asked for input")
 
     async def _next_message(self, expected: str) -> Any:
         """Return the next message of the application.
@@ -183,12 +180,9 @@ class Conversation(abc.ABC):
         raise self._timed_out(f"has not sent {expected}")
 
     async def _wait_for_output(self, timeout: float | None) -> None:
-        try:
-            async with asyncio.timeout(timeout):
-                while self._output.queue.empty() and not self._run.has_ended:
-                    await self._output.changed.wait()
-        except TimeoutError:
-            pass
+        await self._output.changed.wait_until(
+            lambda: self._run.has_ended or not self._output.queue.empty(), timeout
+        )
 
     def _timed_out(self, what: str) -> TimeoutError:
         return TimeoutError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import enum
 from collections.abc import Awaitable, Callable, Mapping
@@ -178,12 +177,9 @@ class Lifespan:
     async def _answer(self, what: str) -> dict[str, Any] | None:
         """Wait for the next message; None if the application ends without one."""
         self._run.require_running_loop()
-        try:
-            async with asyncio.timeout(self.timeout):
-                while self._output.queue.empty() and not self._run.has_ended:
-                    await self._output.changed.wait()
-        except TimeoutError:
-            pass
+        await self._output.changed.wait_until(
+            lambda: self._run.has_ended or not self._output.queue.empty(), self.timeout
+        )
         if not self._output.queue.empty():
             message: dict[str, Any] = self._output.take()
             return message

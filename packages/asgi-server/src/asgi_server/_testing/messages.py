@@ -7,6 +7,8 @@ communicator that is dropped has to be collected while the task runs.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Callable
 from typing import Any
 
 __all__ = ["Input", "Output", "wake_all"]
@@ -29,6 +31,19 @@ class Notice:
         """Wait for the next `give`. Those who wait look again at what they wait for."""
         self._event.clear()
         await self._event.wait()
+
+    async def wait_until(self, holds: Callable[[], bool], timeout: float | None) -> bool:
+        """Wait until `holds()`, which may change at a `give`; return whether it does.
+
+        Args:
+            holds: Looked at before every wait.
+            timeout: Seconds; None to wait for ever.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while not holds():
+                    await self.wait()
+        return holds()
 
 
 class Input:
