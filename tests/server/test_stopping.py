@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from helpers.children import Ended, interrupt_python_once_ready, run_python
 from helpers.loop_kinds import LOOP_KINDS
+from helpers.server_threads import thread_of
 from helpers.stateless_servers import SCOPE, Reporting, Server, running, task_of
 
 from asgi_server import EndCause
@@ -350,6 +351,24 @@ async def test_stop_may_be_called_by_an_application_and_more_than_once() -> None
         server.message("ann", "hello")
         await arun
     assert server.sent.get_nowait() == (SCOPE, "hello")
+
+
+def test_server_whose_second_run_was_refused_can_still_be_stopped() -> None:
+    serving = threading.Event()
+
+    class Listening(Server):
+        async def handle(self) -> None:
+            serving.set()
+            await super().handle()
+
+    server = Listening()
+    with thread_of(server.run):
+        assert serving.wait(10)
+        try:
+            with pytest.raises(RuntimeError, match="running already"):
+                server.run()
+        finally:
+            server.stop()
 
 
 def test_stop_may_be_called_in_another_thread() -> None:

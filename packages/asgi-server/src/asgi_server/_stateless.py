@@ -221,7 +221,7 @@ class StatelessServer(ApplicationHooks):
             number = signal.SIGINT
         finally:
             # A signal may have come when everything had ended: it is not for the next run().
-            self.__stop_request.end()
+            self.__stop_request.forget()
         if number is not None:
             name = "Ctrl-C/interrupt" if number == signal.SIGINT else signal.Signals(number).name
             logger.info("Exiting due to %s", name)

@@ -65,7 +65,12 @@ class StopRequest:
     def end(self) -> None:
         """Forget what was asked for: the server has ended."""
         self._stop = None
-        self._is_asked = self._is_at_once = False
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget what was asked for, unless a server runs, of another thread: it is for that."""
+        if self._stop is None:
+            self._is_asked = self._is_at_once = False
 
     def _wake(self, stop: Stop) -> None:
         if self._is_asked and not stop.stopping.done():
