@@ -135,6 +135,18 @@ async def test_message_of_the_only_reader_that_is_cancelled_when_woken_stays() -
 
 
 @pytest.mark.asyncio
+async def test_queue_stays_idle_when_one_of_two_readers_gives_up() -> None:
+    queue = Queue()
+    first, second = await started(queue.get()), await started(queue.get())
+    first.cancel()
+    await asyncio.wait([first])
+
+    assert queue.is_idle
+    queue.put_nowait("a")
+    assert await second == "a"
+
+
+@pytest.mark.asyncio
 async def test_readers_are_served_in_order() -> None:
     queue = Queue()
     readers = [await started(queue.get()) for _ in range(3)]
@@ -324,6 +336,18 @@ async def test_last_message_wakes_the_reader() -> None:
 
 
 @pytest.mark.asyncio
+async def test_last_message_of_a_reader_that_is_cancelled_when_woken_goes_to_the_next() -> None:
+    queue = Queue()
+    first, second = await started(queue.get()), await started(queue.get())
+    queue.close()
+    queue.put_notice("bye")
+    first.cancel()
+    await asyncio.wait([first])
+
+    assert await second == "bye"
+
+
+@pytest.mark.asyncio
 async def test_what_is_left_is_dropped_but_for_the_last_message() -> None:
     queue = Queue()
     for message in "ab":
@@ -335,3 +359,5 @@ async def test_what_is_left_is_dropped_but_for_the_last_message() -> None:
     assert queue.lost == ["a", "b"]
     assert queue.add_up() == (2, 0, 2)
     assert queue.drop_all() == ()
+    with pytest.raises(asyncio.QueueEmpty):
+        queue.get_nowait()

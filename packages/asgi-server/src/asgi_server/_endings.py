@@ -92,7 +92,7 @@ class Endings:
         Args:
             task: Is running, and was not told to end.
             cause: Why it is to end.
-            has_deadline: Whether it is cancelled after the grace period, or by `cancel_all`.
+            has_deadline: Whether it is cancelled after the grace period, or only by `cancel`.
         """
         self._by_task[task] = _Ending(cause, _Phase.NOTICED)
         if has_deadline:
@@ -105,22 +105,19 @@ class Endings:
         """
         ending = self._by_task.get(task)
         if ending is None:
-            ending = self._by_task[task] = _Ending(cause, _Phase.NOTICED)
-        if ending.phase is _Phase.NOTICED:
+            self._by_task[task] = _Ending(cause, _Phase.CANCELLED)
+        elif ending.phase is _Phase.NOTICED:
             ending.phase = _Phase.CANCELLED
             self._expiry.discard(task)
-            self._expiry.add(task)
-            task.cancel()
+        else:
+            return
+        self._expiry.add(task)
+        task.cancel()
 
     def cancel_again(self) -> None:
         """Cancel every task, those whose clean-up that interrupts included."""
         for task in self._by_task:
             task.cancel()
-
-    def cancel_noticed(self) -> None:
-        """Cancel the tasks that have got a last message and not ended."""
-        for task, ending in self._by_task.items():
-            self.cancel(task, ending.cause)
 
     def expire_all(self) -> None:
         """End the grace period of every task."""

@@ -249,7 +249,6 @@ class ApplicationInstances:
     def cancel_all(self) -> None:
         """Cancel every instance that was not cancelled before, and those started from now on."""
         self._is_closed = True
-        self._endings.cancel_noticed()
         # A list: a hook that is told of a dropped message may start an instance.
         for task, details in list(self._running.items()):
             self._take_out(details)
