@@ -110,6 +110,21 @@ async def test_of_idle_instances_the_one_that_waits_longest_is_evicted() -> None
 
 
 @pytest.mark.asyncio
+async def test_message_put_into_a_queue_that_was_kept_counts_as_use() -> None:
+    server = Server(max_applications=2)
+    async with running(server):
+        kept = server.get_or_create_application_instance("a", SCOPE)
+        server.get_or_create_application_instance("b", SCOPE)
+        await until_idle(server, 2)
+        kept.put_nowait("hello")
+        await server.sent.get()
+        await until_idle(server, 2)
+        server.get_or_create_application_instance("new", SCOPE)
+
+        assert list(server.application_instances) == ["a", "new"]
+
+
+@pytest.mark.asyncio
 async def test_instance_that_waits_in_several_steps_is_not_taken_for_one_that_was_used() -> None:
     server = Server(look_again, max_applications=2)
     looks_again, stays = asyncio.Event(), asyncio.Event()
