@@ -28,7 +28,7 @@ class QueueGroup:
         limit: How many messages a queue holds at most, or None.
         policy: What a full queue does.
         tally: Where messages are counted.
-        idle: The queues that are empty and have a reader that waits.
+        idle: The queues of which a reader has begun to wait, and goes on, since the last message.
         unused: The idle queues, the one that has been used last at the end; and those whose
             readers have waited since the last message and do not just now. A reader that waits
             for a while only, time and again, so keeps its place. Changed by the queues, and by

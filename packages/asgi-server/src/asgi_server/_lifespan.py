@@ -55,6 +55,7 @@ class Lifespan:
         failed: Gets what the application raises between its startup and its shutdown.
         done: Done when the shutdown is over, with a `LifespanError` if it failed.
         state: What the application has put into `scope["state"]`.
+        task: That runs the application.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Lifespan:
     ) -> None:
         loop = asyncio.get_running_loop()
         self.ready: asyncio.Future[None] = loop.create_future()
+        self.failed: asyncio.Future[None] = loop.create_future()
         self.done: asyncio.Future[None] = loop.create_future()
         self.state: dict[str, Any] = {}
         self._mode = mode
@@ -69,7 +71,6 @@ class Lifespan:
         self._has_received = False
         self._has_completed_startup = False
         self._may_shut_down = asyncio.Event()
-        self.failed: asyncio.Future[None] = loop.create_future()
         scope = {
             "type": "lifespan",
             "asgi": {"version": "3.0", "spec_version": "2.0"},
@@ -110,7 +111,7 @@ class Lifespan:
         if self._phase is _Phase.STARTING and self._mode == "auto":
             # An application that knows the protocol answers first; one that reads on would be
             # waited for without end.
-            self._is_unknown("it received on without an answer to lifespan.startup")
+            self._treat_as_unknown("it received on without an answer to lifespan.startup")
         await self._may_shut_down.wait()
         self._may_shut_down = asyncio.Event()
         return {"type": "lifespan.shutdown"}
@@ -129,7 +130,7 @@ class Lifespan:
             self._fail(self.done, "shutdown", message.get("message", ""))
         else:
             if self._phase is _Phase.STARTING:
-                self._is_unknown(f"it answered with {kind!r}")
+                self._treat_as_unknown(f"it answered with {kind!r}")
             raise RuntimeError(
                 f"{kind!r} cannot be sent in the lifespan of an application that is"
                 f" {self._phase.name.lower()}: see"
@@ -141,7 +142,7 @@ class Lifespan:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         error = None if task.cancelled() else task.exception()
         if self._phase is _Phase.STARTING:
-            self._is_unknown("it ended", error)
+            self._treat_as_unknown("it ended", error)
         elif self._phase is _Phase.STARTED and error is not None:
             self._phase = _Phase.OVER
             self.failed.set_exception(error)
@@ -151,7 +152,7 @@ class Lifespan:
         else:
             self._give_up()
 
-    def _is_unknown(self, why: str, error: BaseException | None = None) -> None:
+    def _treat_as_unknown(self, why: str, error: BaseException | None = None) -> None:
         # Often called by the task itself, which then ends at what it waits for next.
         self.task.cancel()
         if self._mode == "on":

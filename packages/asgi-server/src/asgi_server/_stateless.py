@@ -13,7 +13,8 @@ Guarantees, which every method below keeps:
 Nothing is polled: each task has a done-callback, so a message, a failure and an eviction cost
 the same with one scope and with a hundred thousand.
 
-What a server does is elsewhere; here is what subclasses and users see of it, and the hooks.
+What a server does is elsewhere; here is what subclasses and users see of it, but for
+the hooks, which are in `_hooks`.
 """
 
 from __future__ import annotations
@@ -304,7 +305,7 @@ class StatelessServer(ApplicationHooks):
             - `"close"`: the instance has to end, and the new message is dropped.
 
         Raises:
-            RuntimeError: No event loop is running in this thread.
+            RuntimeError: There is none yet, and no event loop is running in this thread.
         """
         details = self.__instances.use(scope_id)
         if details is None:

@@ -121,7 +121,7 @@ class Stop:
         """Wait until all of `futures` are done, and return whether they are.
 
         Args:
-            futures: None of them is cancelled.
+            futures: Left as they are, also when the wait ends before them.
             seconds: How long at most; a moment when all is to end at once.
             on_cancelled: Called each time that the server's task is cancelled.
         """
