@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from helpers.interruptions import codes_of, instructions_of, interrupt_before
 
+from asgi_sync import async_to_sync, sync_to_async
 from asgi_sync._cancel_handle import CancelHandle
 from asgi_sync._completions import Ending
+from asgi_sync._frames import BlockedCall
+from asgi_sync.current_thread_executor import CurrentThreadExecutor, _OnFirstUse
 
 
 class RecordingLoop:
@@ -126,3 +131,40 @@ def _steps_of_set(callbacks: int) -> int:
     steps = instructions_of(_ending_with(callbacks).set, codes_of(Ending))
     assert steps > 0
     return steps
+
+
+def test_an_executor_that_is_asked_for_while_it_is_made_is_one_and_the_same() -> None:
+    code = {CurrentThreadExecutor.__init__.__code__}
+    steps = instructions_of(CurrentThreadExecutor, code)
+    assert steps > 0
+    for step in range(steps):
+        record, seen = BlockedCall(None, "call", None), list[CurrentThreadExecutor]()
+
+        def look(record: BlockedCall = record, seen: list[CurrentThreadExecutor] = seen) -> None:
+            seen.append(record.executor)
+
+        interrupt_before(step, look, code, look)
+        assert len(seen) == 2
+        assert seen[0] is seen[1]
+
+
+@pytest.mark.parametrize("function", [_OnFirstUse.__init__, BlockedCall._close_executor])
+def test_a_handler_that_waits_at_the_end_of_a_call_has_its_sync_code_run_in_its_thread(
+    function: Any,
+) -> None:
+    call = async_to_sync(sync_to_async(threading.get_ident))
+    threads: list[int] = []
+
+    def handler() -> None:
+        try:
+            raise LookupError
+        except LookupError:
+            # While an error is handled, it is another thread that submits the sync code.
+            threads.append(call())
+
+    code = {function.__code__}
+    steps = instructions_of(call, code)
+    assert steps > 0
+    for step in range(steps):
+        interrupt_before(step, call, code, handler)
+    assert threads == [threading.get_ident()] * steps

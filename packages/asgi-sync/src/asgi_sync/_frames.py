@@ -40,7 +40,8 @@ from asgi_sync._completions import Ending
 from asgi_sync._lineage import loop_uses
 from asgi_sync.current_thread_executor import CurrentThreadExecutor
 
-# Held for as long as it takes to make one object; re-entrant for signal handlers.
+# Held for as long as it takes to look at an attribute and set it: while this calls nothing, no
+# signal handler runs, and one that waited for async code would keep other threads waiting.
 _making_executor = threading.RLock()
 
 # The executor for what is made below a record, on a loop, by a function of some name.
@@ -130,10 +131,10 @@ class SyncCall(Record):
         """
         if self._executor is None:
             assert self.thread is not None
+            executor = CurrentThreadExecutor(self.runs_on)
+            executor.belong_to(self.thread)
             with _making_executor:
                 if self._executor is None:
-                    executor = CurrentThreadExecutor(self.runs_on)
-                    executor.belong_to(self.thread)
                     self._executor = executor
             # The function may have ended meanwhile. Its thread does these two the other way
             # round, so that one of them closes it.
@@ -210,15 +211,18 @@ class BlockedCall(Record):
     def executor(self) -> CurrentThreadExecutor:
         """Runs calls in the waiting thread. Made when it is first needed, by any thread."""
         executor = self._executor
-        if executor is None:
+        while executor is None:
+            request_service = self.request_service
+            made = CurrentThreadExecutor()
+            made.belong_to(self.thread, request_service)
             with _making_executor:
-                executor = self._executor
-                if executor is None:
-                    executor = CurrentThreadExecutor()
-                    executor.belong_to(self.thread, self.request_service)
-                    self._executor = executor
+                # Not if the thread has begun to run a loop meanwhile, or has left it: this one
+                # would ask for nothing, or in vain.
+                if self._executor is None and self.request_service is request_service:
+                    self._executor = made
+            executor = self._executor
             # The call may have ended meanwhile; see `SyncCall.executor`.
-            if not self._open:
+            if executor is not None and not self._open:
                 self._close_executor(executor)
         return executor
 
@@ -358,7 +362,8 @@ def executor_here() -> CurrentThreadExecutor | None:
     while isinstance(record, SyncCall) and not record.thread_sensitive:
         # It has no claim on its thread.
         record = record.above
-    if isinstance(record, BlockedCall | SyncCall):
+    # A call that has ended may still be there for a signal handler to find.
+    if isinstance(record, BlockedCall | SyncCall) and record._open:
         return record.executor
     return None
 

@@ -231,15 +231,17 @@ class CurrentThreadExecutor(JobExecutor):
         if self._process is not _lifecycle.this.process:
             # A forked child: the lock may be held by a thread that is not there.
             return
+        old_executor = self._old_executor
+        if successor is not None and old_executor is None:
+            old_executor = _OnFirstUse(successor)
+        # Not by way of those that have closed before, or the way from a task that
+        # starts its own successor would grow for ever.
+        while isinstance(old_executor, CurrentThreadExecutor) and old_executor._closed:
+            old_executor = old_executor._old_executor
+        self._old_executor = old_executor
+        # Nothing else with the lock: a signal handler that waits for async code must not come
+        # while others need it to submit that code's calls.
         with self._closing:
-            if successor is not None and self._old_executor is None:
-                self._old_executor = _OnFirstUse(successor)
-            # Not by way of those that have closed before, or the way from a task that
-            # starts its own successor would grow for ever.
-            while isinstance(self._old_executor, CurrentThreadExecutor) and (
-                self._old_executor._closed
-            ):
-                self._old_executor = self._old_executor._old_executor
             self._closed = True
         while self._jobs and (job := self._take_job()) is not None:
             try:
