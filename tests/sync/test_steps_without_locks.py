@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import threading
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from helpers.interruptions import codes_of, instructions_of, interrupt_before
 from asgi_sync import async_to_sync, sync_to_async
 from asgi_sync._cancel_handle import CancelHandle
 from asgi_sync._completions import Ending
+from asgi_sync._driving import Drive
 from asgi_sync._frames import BlockedCall
 from asgi_sync.current_thread_executor import CurrentThreadExecutor, _OnFirstUse
 
@@ -168,3 +170,19 @@ def test_a_handler_that_waits_at_the_end_of_a_call_has_its_sync_code_run_in_its_
     for step in range(steps):
         interrupt_before(step, call, code, handler)
     assert threads == [threading.get_ident()] * steps
+
+
+def test_what_a_handler_raises_as_a_call_ends_does_not_keep_its_loop_running() -> None:
+    class RaisedByHandlerError(Exception):
+        pass
+
+    def handler() -> None:
+        raise RaisedByHandlerError
+
+    code = {Drive.stop_if_nothing_is_undone.__code__}
+    call = functools.partial(async_to_sync(asyncio.sleep), 0)
+    steps = instructions_of(call, code)
+    assert steps > 0
+    for step in range(steps):
+        # Reported as an error of the task: it came after the outcome was settled.
+        interrupt_before(step, call, code, handler)

@@ -71,8 +71,8 @@ class ThreadIsBlocked:
             if self._lent_by is not None and record.is_here:
                 call_in_place(self._lent_by)
             record.end(serving=self._serving)
-            this_thread.record = self._above
         finally:
+            this_thread.record = self._above
             if self._has_sigint:
                 # Last: until here no Ctrl-C raises in the midst of it.
                 have_interrupts_raise()
@@ -89,8 +89,8 @@ def wait_until_ended(record: BlockedCall, ending: Ending, watch: IdleWatch | Non
     signal handler raises here cancels, waits, and propagates.
     """
     executor = record.executor
-    ending.add_done_callback(executor.wake)
     try:
+        ending.add_done_callback(executor.wake)
         executor.serve_until(lambda: ending.done() or record.interrupts > 1, watch)
     except BaseException as error:
         if isinstance(error, LoopStoppedError) or not record.is_open:

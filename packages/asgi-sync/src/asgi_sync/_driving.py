@@ -316,8 +316,9 @@ class Drive:
         """
         in_place = self._place is IN_PLACE
         if in_place and main is self._main and self._pooled.has_nothing_to_run:
-            main.remove_done_callback(self._stop)
+            # In this order: should a signal handler raise in between, the loop is stopped.
             self._stop_loop()
+            main.remove_done_callback(self._stop)
 
     def _stop(self, task: asyncio.Task[Any]) -> None:
         # Not for the main task of a run that has failed, which is cancelled in the next.
