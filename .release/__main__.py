@@ -4,8 +4,14 @@ import signal
 import sys
 
 from releasing.cli import main
+from releasing.staging import STOPPING
 
 if __name__ == "__main__":
-    # Ends like Ctrl-C, so that no temporary clone is left.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in STOPPING:
+        # All end like Ctrl-C, so that no temporary clone is left; what `nohup` ignores stays so.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
+    for stream in (sys.stdout, sys.stderr):
+        # A release must not fail for a character that the terminal does not have.
+        stream.reconfigure(errors="replace")
     sys.exit(main())

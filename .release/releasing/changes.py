@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from releasing import fragments, versions
 from releasing.errors import RefusalError
-from releasing.git import Repository
+from releasing.git import GET_TAGS, Repository
 from releasing.plan import api_changes
 from releasing.versions import NOTHING_RELEASED, Level
 from releasing.workspace import Package, Workspace
@@ -71,7 +71,9 @@ def check_news(workspace: Workspace, repository: Repository, wanted: str | None)
         try:
             fragments.read(package)
             compared = base or _since_release(repository, package)
-            seen.append(f"{package.name}: since {compared.description}")
+            untagged = not repository.last_release(package.name) and package.released_by_changelog()
+            note = f"; its public names are not compared. {GET_TAGS}" if untagged else ""
+            seen.append(f"{package.name}: since {compared.description}{note}")
             check_package(repository, package, compared)
             check_api(repository, package)
         except RefusalError as error:

@@ -12,6 +12,7 @@ from pathlib import Path
 from releasing import building, changes, checks, fragments, trials
 from releasing.errors import RefusalError
 from releasing.git import Repository, parse_tag
+from releasing.plan import check_tags
 from releasing.release import Options, release
 from releasing.report import Report
 from releasing.workspace import Package, Workspace
@@ -27,6 +28,10 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
         chosen.command(chosen, root, report)
     except RefusalError as error:
         print(f"refused: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        # Such as a full disk.
+        print(f"failed: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted: nothing is changed", file=sys.stderr)
@@ -85,6 +90,7 @@ def _check_news(chosen: argparse.Namespace, root: Path, report: Report) -> None:
 
 def _compatibility(chosen: argparse.Namespace, root: Path, report: Report) -> None:
     workspace, repository = Workspace(root), Repository(root)
+    check_tags(workspace, repository)
     named = [workspace.package(name) for name in chosen.packages]
     for package in named or [p for p in workspace.packages if p.ranges]:
         with tempfile.TemporaryDirectory(prefix="compatibility-") as folder:

@@ -74,12 +74,21 @@ def read(package: Package) -> list[Fragment]:
     Raises:
         RefusalError: A name is wrong, or a file says nothing.
     """
+    if not package.news.is_dir():
+        raise RefusalError(f"{package.news} is missing: its {_KEEPS_THE_FOLDER} keeps it")
     paths = [p for p in sorted(package.news.iterdir()) if p.name != _KEEPS_THE_FOLDER]
     fragments = [parse(path) for path in paths]
     for path in paths:
-        if not path.read_text(encoding="utf-8").strip():
+        if not _text_of(path).strip():
             raise RefusalError(f"{path} is empty: say what changed for users")
     return fragments
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise RefusalError(f"{path} is not UTF-8: {error}") from None
 
 
 def write(package: Package, kind: str, text: str, issue: str | None = None) -> Path:

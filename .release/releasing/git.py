@@ -16,7 +16,21 @@ from releasing.commands import run
 from releasing.errors import CommandError, RefusalError
 
 # Set in a hook or by a caller, these would send every command to another repository.
-_ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX")
+_ELSEWHERE = {
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_DIR",
+    "GIT_INDEX_FILE",
+    "GIT_NAMESPACE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_WORK_TREE",
+}
+
+# Settings of a person that would change what is read here.
+_PLAIN = ("-c", "log.showSignature=false", "-c", "column.ui=never", "-c", "color.ui=false")
+
+GET_TAGS = "In a clone without all tags: git fetch --tags; in a shallow one: with --unshallow, too"
 
 
 def tag_name(package: str, version: Version) -> str:
@@ -48,9 +62,16 @@ class Repository:
 
     def git(self, *arguments: str | Path, environment: Mapping[str, str] | None = None) -> str:
         """Run git here, and return what it printed without the last line break."""
-        inherited = {k: v for k, v in os.environ.items() if k not in _ELSEWHERE}
-        settings = {**inherited, **(environment or {}), "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"}
-        return run("git", "-C", self.root, *arguments, environment=settings).removesuffix("\n")
+        settings = {**_environment(), **(environment or {})}
+        printed = run("git", *_PLAIN, "-C", self.root, *arguments, environment=settings)
+        return printed.removesuffix("\n")
+
+    def settings(self, pattern: str) -> list[str]:
+        """What is set for this repository and nowhere else, as KEY=VALUE."""
+        if not self.succeeds("config", "--local", "--get-regexp", pattern):
+            return []
+        lines = self.git("config", "--local", "--null", "--get-regexp", pattern).split("\0")
+        return [line.replace("\n", "=", 1) for line in lines if line]
 
     def succeeds(self, *arguments: str) -> bool:
         """Whether a git command that asks a question says yes."""
@@ -96,11 +117,15 @@ class Repository:
         """Write files as they were into a folder, and return the folder."""
         archive = subprocess.run(
             ["git", "-C", self.root, "archive", "--format=tar", revision, "--", *paths],
+            env=_environment(),
             capture_output=True,
             check=False,
         )
         if archive.returncode:
-            raise RefusalError(f"{revision} has no {' or no '.join(paths)}")
+            if self.commit(revision) is None:
+                raise RefusalError(f"there is no {revision} here. {GET_TAGS}")
+            said = archive.stderr.decode(errors="replace").strip()
+            raise RefusalError(f"{' and '.join(paths)} cannot be read from {revision}: {said}")
         with tarfile.open(fileobj=BytesIO(archive.stdout)) as tar:
             tar.extractall(folder, filter="data")
         return folder
@@ -108,6 +133,11 @@ class Repository:
     def time_of(self, revision: str) -> int:
         """When a commit was made, in seconds."""
         return int(self.git("log", "-1", "--format=%ct", revision))
+
+
+def _environment() -> dict[str, str]:
+    inherited = {k: v for k, v in os.environ.items() if k not in _ELSEWHERE}
+    return {**inherited, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"}
 
 
 def _is_release(tag: str, package: str) -> bool:

@@ -12,7 +12,7 @@ from releasing import fragments, ranges, versions
 from releasing.api import ApiChange, changes
 from releasing.errors import RefusalError
 from releasing.fragments import Fragment
-from releasing.git import Repository, tag_name
+from releasing.git import GET_TAGS, Repository, tag_name
 from releasing.versions import NOTHING_RELEASED, Level
 from releasing.workspace import Package, Workspace
 
@@ -46,6 +46,28 @@ def check_checkout(repository: Repository) -> None:
         raise RefusalError("commit or stash these changes first:\n" + "\n".join(changed))
     if repository.branch() is None:
         raise RefusalError("no branch is checked out: a release is a commit on one")
+    for head, name in (("MERGE_HEAD", "merge"), ("CHERRY_PICK_HEAD", "cherry-pick")):
+        if repository.commit(head):
+            raise RefusalError(f"a {name} is not finished: commit it, or git {name} --abort")
+
+
+def check_tags(workspace: Workspace, repository: Repository) -> None:
+    """Refuse a clone without the tag of a release that the changelogs tell of.
+
+    Raises:
+        RefusalError: One is missing.
+    """
+    missing = [
+        tag_name(package.name, package.version())
+        for package in workspace.packages
+        if package.released_by_changelog()
+        and package.version() not in repository.releases(package.name)
+    ]
+    if missing:
+        raise RefusalError(
+            f"the changelogs tell of releases whose tags are not in this history: "
+            f"{', '.join(missing)}. {GET_TAGS}"
+        )
 
 
 def make_plan(workspace: Workspace, repository: Repository, name: str, request: str) -> Plan:
@@ -62,6 +84,7 @@ def make_plan(workspace: Workspace, repository: Repository, name: str, request: 
             in the checkout does not put up with it.
     """
     package = workspace.package(name)
+    check_tags(workspace, repository)
     last = _last_release(package, repository)
     news = fragments.read(package)
     if not news:
@@ -70,7 +93,10 @@ def make_plan(workspace: Workspace, repository: Repository, name: str, request: 
         )
     version = versions.requested(request, last or NOTHING_RELEASED)
     if repository.succeeds("show-ref", "--quiet", f"refs/tags/{tag_name(name, version)}"):
-        raise RefusalError(f"the tag {tag_name(name, version)} exists, on another branch")
+        raise RefusalError(
+            f"the tag {tag_name(name, version)} exists, and its commit is not in this branch. If"
+            " nothing of it is published: git tag --delete"
+        )
     _check_demands(package, repository, last, version, news)
     _check_siblings(workspace, package, version)
     return Plan(
@@ -89,11 +115,6 @@ def _last_release(package: Package, repository: Repository) -> Version | None:
         raise RefusalError(
             f"{package.about} says {written}, the last tag is {release[1]}: only a release may"
             " change that file"
-        )
-    if not release and package.released_by_changelog():
-        raise RefusalError(
-            f"the changelog has {package.name} {written}, of which there is no tag: is one missing"
-            " here? git fetch --tags"
         )
     return release[0] if release else None
 

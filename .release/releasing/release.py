@@ -51,6 +51,7 @@ def release(root: Path, name: str, request: str, options: Options, report: Repor
     """
     repository = Repository(root)
     check_checkout(repository)
+    _check_suite(options)
     plan = make_plan(Workspace(root), repository, name, request)
     report.plan(plan)
     if plan.to_precede and not options.dry_run:
@@ -60,6 +61,13 @@ def release(root: Path, name: str, request: str, options: Options, report: Repor
         staging = Staging.create(repository, Path(folder) / "clone")
         _Attempt(plan, options, report, staging, Path(folder)).make()
     return plan
+
+
+def _check_suite(options: Options) -> None:
+    program = options.suite[0]
+    # Found otherwise after minutes only, such as by `python -m hatch` without `hatch` on the path.
+    if not shutil.which(program, path=_environment_of_hatch(Path())["PATH"]):
+        raise RefusalError(f"the tests are run by {program}, which is not on the PATH")
 
 
 @dataclass(frozen=True)
@@ -94,8 +102,8 @@ class _Attempt:
         self.staging.tag(self.plan.tag, commit, message)
         self.staging.land(self.plan.tag, commit)
         self.report.built(built)
-        self.keep(built)
         self.report.made(self.plan, self.staging.branch)
+        self.keep(built)
 
     def write_news(self) -> str:
         self.package.set_version(self.plan.version)
@@ -139,10 +147,18 @@ class _Attempt:
             trials.run_trial(built, siblings, trial, self.folder / f"trial-{number}")
 
     def keep(self, built: Built) -> None:
-        if self.options.dist:
-            self.options.dist.mkdir(parents=True, exist_ok=True)
+        if not (folder := self.options.dist):
+            return
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
             for path in built.files:
-                shutil.copy(path, self.options.dist)
+                shutil.copy(path, folder)
+        except OSError as error:
+            again = f"hatch run build-tag {self.plan.tag} FOLDER"
+            raise RefusalError(
+                f"the release is made, but its files are not in {folder}: {error}. To make them"
+                f" again: {again}"
+            ) from None
 
 
 def _environment_of_hatch(data: Path) -> Mapping[str, str]:

@@ -18,7 +18,13 @@ from releasing.workspace import Package, Workspace
 
 # `start_string` of .config/towncrier.toml.
 _INSERTED_BELOW = "<!-- towncrier release notes start -->\n"
+# What ends a program from outside: Ctrl-C, `kill`, and a terminal that is closed.
+STOPPING = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
 _NEVER = "0" * 40
+# With which key somebody signs, if commits or tags are signed.
+_SIGNING = r"^(user\.signingkey|gpg\..*|(commit|tag)\.gpgsign|tag\.forcesignannotated)$"
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,8 @@ class Staging:
         branch, start = original.branch(), original.commit()
         assert branch is not None
         assert start is not None
-        original.git("clone", "--quiet", "--branch", branch, original.root, folder)
+        signing = [part for setting in original.settings(_SIGNING) for part in ("-c", setting)]
+        original.git("clone", "--quiet", *signing, "--branch", branch, original.root, folder)
         return cls(original, Repository(folder), branch, start)
 
     @property
@@ -55,7 +62,11 @@ class Staging:
         others = [path for path in changed if not path.startswith(f"packages/{package.name}/")]
         if others:
             raise RefusalError(f"the release would change {', '.join(others)}, too")
-        self.clone.git("commit", "--quiet", "--message", message, environment=self._people())
+        # Or `commit.cleanup` may take the headings for comments.
+        self.clone.git(
+            *("commit", "--quiet", "--cleanup=verbatim", "--message", message),
+            environment=self._people(),
+        )
         return self.clone.git("rev-parse", "HEAD")
 
     def tag(self, name: str, commit: str, message: str) -> None:
@@ -87,9 +98,14 @@ class Staging:
             # Fails if another has made the tag meanwhile.
             self.original.git("update-ref", f"refs/tags/{tag}", tagged, _NEVER)
             try:
-                self.original.git("merge", "--quiet", "--ff-only", commit)
+                # What is signed is the person's own, whether or not git has the key.
+                self.original.git("merge", "--quiet", "--ff-only", "--no-verify-signatures", commit)
             except CommandError:
                 self.original.git("update-ref", "-d", f"refs/tags/{tag}", tagged)
+                # Git has written the files before it fails to move the branch, for a hook that
+                # refuses it or a full disk. If it has written none, somebody's own are kept.
+                if self.original.changed_files():
+                    self.original.git("reset", "--quiet", "--hard", self.start)
                 raise
 
     def _refuse_changes(self) -> None:
@@ -104,7 +120,7 @@ def _uninterrupted() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {s: signal.signal(s, signal.SIG_IGN) for s in (signal.SIGINT, signal.SIGTERM)}
+    before = {s: signal.signal(s, signal.SIG_IGN) for s in STOPPING}
     try:
         yield
     finally:
@@ -116,6 +132,8 @@ def build_changelog(workspace: Workspace, package: Package, version: str, date: 
     """Turn a package's fragments into the newest part of its changelog, and return that part."""
     changelog = package.folder / "CHANGELOG.md"
     before = changelog.read_text(encoding="utf-8")
+    if _INSERTED_BELOW not in before:
+        raise RefusalError(f"{changelog} lacks the line {_INSERTED_BELOW.strip()}")
     run(
         *(sys.executable, "-m", "towncrier", "build", "--yes", "--version", version),
         *("--date", date, "--dir", package.folder),
