@@ -90,8 +90,8 @@ def pip(python: Path, *arguments: str | Path) -> None:
 
 def install(distribution: str, wheels: Path, environment: Path) -> Path:
     """The interpreter of a new environment with the distribution and what it depends on."""
-    venv.EnvBuilder(with_pip=False, symlinks=True).create(environment)
-    python = environment / "bin" / "python"
+    venv.EnvBuilder(with_pip=False, symlinks=os.name != "nt").create(environment)
+    python = environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     pip(python, "install", "--no-index", "--find-links", wheels, distribution)
     return python
 
@@ -129,7 +129,7 @@ def test_the_sdist_has_nothing_but_the_package_its_texts_and_its_tests(package, 
     if area == "meta":
         folders.append("tests/frameworks")
     tests = {"pytest.ini", "tests/conftest.py"} | {
-        str(path.relative_to(root))
+        path.relative_to(root).as_posix()
         for folder in folders
         for path in (root / folder).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
@@ -142,7 +142,7 @@ def test_the_sdist_has_nothing_but_the_package_its_texts_and_its_tests(package, 
 def test_the_wheel_has_every_file_of_the_package_and_nothing_else(package, built):
     of_package = {n for n in contents(built.wheel) if ".dist-info" not in n.partition("/")[0]}
     in_tree = {
-        str(path.relative_to(package.source.parent))
+        path.relative_to(package.source.parent).as_posix()
         for path in package.source.rglob("*")
         if path.is_file() and path.suffix != ".pyc"
     }
