@@ -106,9 +106,13 @@ async def test_application_waits_when_the_window_is_on_its_way(
     """Each message counts for 512 bytes more than it has; a chunk may exceed the window."""
     waits = threading.Event()
     wait_for = Link.wait_for
-    monkeypatch.setattr(
-        Link, "wait_for", lambda link, is_over: (waits.set(), wait_for(link, is_over))[1]
-    )
+
+    def wait_and_tell(link: Link, is_over: Callable[[], bool]) -> None:
+        if not is_over():
+            waits.set()
+        wait_for(link, is_over)
+
+    monkeypatch.setattr(Link, "wait_for", wait_and_tell)
     body = Body(forever=bytes(size))
     server.may_send.clear()
     app = WsgiToAsgi(returning(body), response_window=1600)

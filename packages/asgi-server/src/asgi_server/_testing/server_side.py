@@ -27,8 +27,8 @@ class ServerSide(abc.ABC):
     disconnect_type: ClassVar[str]
 
     def __init__(self, max_unread: int) -> None:
-        self.input = Input()
-        self.output = Output(max_unread)
+        self.input: Input = Input()
+        self.output: Output = Output(max_unread)
         self._client_has_gone = False
 
     async def receive(self) -> Any:
