@@ -15,7 +15,7 @@ from asgi_sync import async_to_sync, sync_to_async
 from asgi_sync._cancel_handle import CancelHandle
 from asgi_sync._completions import Ending
 from asgi_sync._driving import Drive
-from asgi_sync._frames import BlockedCall
+from asgi_sync._frames import BlockedCall, _making_executor
 from asgi_sync.current_thread_executor import CurrentThreadExecutor, _OnFirstUse
 
 
@@ -148,6 +148,38 @@ def test_an_executor_that_is_asked_for_while_it_is_made_is_one_and_the_same() ->
         interrupt_before(step, look, code, look)
         assert len(seen) == 2
         assert seen[0] is seen[1]
+
+
+def test_an_executor_that_another_thread_makes_as_a_drive_begins_asks_for_service() -> None:
+    code = {BlockedCall.drive.__code__}
+
+    def drive(record: BlockedCall, asked: list[bool]) -> None:
+        def run_loop() -> None:
+            submit = functools.partial(record.executor.submit, print)
+            _in_another_thread(submit)
+
+        record.drive(run_loop, lambda: asked.append(True))
+
+    steps = instructions_of(lambda: drive(BlockedCall(None, "call", None), []), code)
+    assert steps > 0
+    for step in range(steps):
+        record, asked = BlockedCall(None, "call", None), list[bool]()
+
+        def make(record: BlockedCall = record) -> None:
+            # Else the other thread would have to wait, which is as good.
+            if _making_executor.acquire(blocking=False):
+                _making_executor.release()
+                assert record.executor
+
+        interruption = functools.partial(_in_another_thread, make)
+        interrupt_before(step, functools.partial(drive, record, asked), code, interruption)
+        assert asked == [True], step
+
+
+def _in_another_thread(function: Callable[[], object]) -> None:
+    thread = threading.Thread(target=function)
+    thread.start()
+    thread.join()
 
 
 @pytest.mark.parametrize("function", [_OnFirstUse.__init__, BlockedCall._close_executor])

@@ -247,9 +247,13 @@ class BlockedCall(Record):
         `request_service` is called when there is a call to serve, by whoever submits it.
         Returns false, and runs nothing, if there is one already.
         """
-        if self._executor is not None:
-            return self._executor.drive(run_loop, request_service)
-        self.request_service = request_service
+        with _making_executor:
+            # One step: an executor that another thread makes in between would ask for nothing.
+            executor = self._executor
+            if executor is None:
+                self.request_service = request_service
+        if executor is not None:
+            return executor.drive(run_loop, request_service)
         try:
             run_loop()
         finally:
