@@ -102,11 +102,17 @@ class Staging:
                 self.original.git("merge", "--quiet", "--ff-only", "--no-verify-signatures", commit)
             except CommandError:
                 self.original.git("update-ref", "-d", f"refs/tags/{tag}", tagged)
-                # Git has written the files before it fails to move the branch, for a hook that
-                # refuses it or a full disk. If it has written none, somebody's own are kept.
-                if self.original.changed_files():
-                    self.original.git("reset", "--quiet", "--hard", self.start)
+                self._put_back(commit)
                 raise
+
+    def _put_back(self, commit: str) -> None:
+        # Git has written the files before it fails to move the branch, for a hook that refuses it
+        # or a full disk. What somebody has changed beside them meanwhile is kept.
+        if self.original.commit() == self.start:
+            changes = ("diff", "--name-only", "--no-renames", self.start, commit)
+            files = self.clone.git(*changes).splitlines()
+            source = f"--source={self.start}"
+            self.original.git("restore", source, "--staged", "--worktree", "--", *files)
 
     def _refuse_changes(self) -> None:
         now = (self.original.branch(), self.original.commit())

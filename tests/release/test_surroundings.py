@@ -49,16 +49,33 @@ def refused(monorepo, capsys, *arguments: str) -> str:
     return capsys.readouterr().err
 
 
-def test_a_hook_that_refuses_the_branch_leaves_all_as_it_was(monorepo, tmp_path):
-    staging, commit = stage(monorepo, tmp_path)
+def refuse_branches(monorepo, *, after: str = "true") -> None:
+    """Have git fail to move any branch, once it has written the files."""
     hook = monorepo.root / ".git" / "hooks" / "reference-transaction"
     hook.parent.mkdir(exist_ok=True)
-    hook.write_text('#!/bin/sh\nif [ "$1" = prepared ]; then ! grep -q refs/heads/; fi\n')
+    refuse = f"if grep -q refs/heads/; then {after}; exit 1; fi"
+    hook.write_text(f'#!/bin/sh\nif [ "$1" = prepared ]; then {refuse}; fi\n')
     hook.chmod(0o755)
+
+
+def test_a_hook_that_refuses_the_branch_leaves_all_as_it_was(monorepo, tmp_path):
+    staging, commit = stage(monorepo, tmp_path)
+    refuse_branches(monorepo)
     before = monorepo.state()
     with pytest.raises(RefusalError, match="aborted by hook"):
         staging.land("asgi-one-v1.0.1", commit)
     assert monorepo.state() == before
+
+
+def test_what_somebody_writes_while_a_release_fails_to_land_is_kept(monorepo, tmp_path):
+    staging, commit = stage(monorepo, tmp_path)
+    about = monorepo.root / "packages/asgi-two/src/asgi_two/__about__.py"
+    assert about.exists()
+    refuse_branches(monorepo, after=f"echo '# mine' >> '{about}'; rm \"$0\"")
+    with pytest.raises(RefusalError, match="aborted by hook"):
+        staging.land("asgi-one-v1.0.1", commit)
+    assert about.read_text(encoding="utf-8").endswith("# mine\n")
+    assert len(monorepo.repository.changed_files()) == 1
 
 
 def test_a_commit_lands_where_merges_need_a_signature(monorepo, tmp_path):
