@@ -19,6 +19,10 @@ from releasing import trials
 from releasing.building import Built, build, unpack
 from releasing.workspace import Package, Workspace
 
+# A wheel and an sdist are built, and pytest imports all that its tests need: on a new machine,
+# where nothing of it was ever read or compiled, more than the usual minute.
+pytestmark = pytest.mark.timeout(300)
+
 PACKAGES = {package.name: package for package in Workspace(Path(__file__).parents[2]).packages}
 
 # Tests are left out where these are missing.
