@@ -107,10 +107,12 @@ class Staging:
 
     def _put_back(self, commit: str) -> None:
         # Git has written the files before it fails to move the branch, for a hook that refuses it
-        # or a full disk. What somebody has changed beside them meanwhile is kept.
-        if self.original.commit() == self.start:
-            changes = ("diff", "--name-only", "--no-renames", self.start, commit)
-            files = self.clone.git(*changes).splitlines()
+        # or a full disk. If it has written none, for somebody's own are in the way, those are kept;
+        # others are in any case.
+        differing = ("diff", "--name-only", "--no-renames")
+        files = self.clone.git(*differing, self.start, commit).splitlines()
+        not_written = self.original.git(*differing, commit, "--", *files).splitlines()
+        if self.original.commit() == self.start and len(not_written) < len(files):
             source = f"--source={self.start}"
             self.original.git("restore", source, "--staged", "--worktree", "--", *files)
 
