@@ -32,7 +32,8 @@ class Options:
     # Where the sdist and the wheel go, if anywhere.
     dist: Path | None = None
     # What tests the repository, and whether the package's own tests are run from the sdist.
-    suite: Sequence[str] = ("hatch", "test")
+    # By two processes: half of the time is waiting.
+    suite: Sequence[str] = ("hatch", "test", "--", "tests", "-n", "2", "--dist", "loadfile")
     own_tests: bool = True
 
 
