@@ -134,7 +134,6 @@ class HTTPCommunicator(Conversation):
         Raises:
             TypeError: `body` is not bytes.
             RuntimeError: The whole body was sent before, or the client has disconnected.
-            TypeError: `body` is no bytes.
         """
         self._require_entered()
         if self._has_left:
