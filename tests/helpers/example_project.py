@@ -83,13 +83,15 @@ class Bank:
                 running.finish()
 
     def _line(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-u", *self.library, *arguments]
+        return [sys.executable, *self.library, *arguments]
 
     def _environment(self) -> dict[str, str]:
         return {
             **os.environ,
             "BANK_DATABASE": str(self.database),
             "PYTHONWARNINGS": "error",
+            # Not `-u`: the development server does not hand that on to the process that serves.
+            "PYTHONUNBUFFERED": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
         }
 

@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterable
 from pathlib import Path
 
 from helpers.children import LIMIT_SECONDS, Ended
 
-SOURCES = sorted(str(path) for path in Path(__file__).parents[2].glob("packages/*/src"))
+PACKAGES = ("asgi_local", "asgi_meta", "asgi_server", "asgi_sync", "asgi_wsgi")
 
-# With `-S` nothing is found but this and the standard library: no asgiref either.
-NO_SITE = f"import sys; sys.path += {SOURCES}\n"
+
+def copy_each_alone(folder: Path) -> dict[str, Path]:
+    """Copy our packages, each into a folder of its own, by the packages' names.
+
+    Where they are installed from wheels, they share a folder with asgiref.
+    """
+    for name in PACKAGES:
+        (package,) = importlib.import_module(name).__path__
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(package, folder / name / name, ignore=ignored)
+    return {name: folder / name for name in PACKAGES}
+
+
+def add_to_path(folders: Iterable[Path]) -> str:
+    """Code for the start of a script that is run with `-S`.
+
+    Nothing is found then but these and the standard library: no asgiref either.
+    """
+    return f"import sys; sys.path += {[str(folder) for folder in folders]}\n"
 
 
 def python(*arguments: str | Path, cwd: Path | None = None, **environment: str) -> Ended:
@@ -40,6 +60,6 @@ def passes(code: str, *options: str, cwd: Path | None = None, **environment: str
     assert (ended.status, ended.err) == (0, ""), ended.err
 
 
-def passes_without_asgiref(code: str) -> None:
-    """Run code where asgiref is not installed."""
-    passes(NO_SITE + textwrap.dedent(code), "-S")
+def passes_without_asgiref(only_ours: str, code: str) -> None:
+    """Run code where asgiref is not installed; `only_ours` is the fixture of that name."""
+    passes(only_ours + textwrap.dedent(code), "-S")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from helpers.stand_in import NO_SITE, SOURCES, passes, passes_without_asgiref, python
+from helpers.stand_in import passes, passes_without_asgiref, python
 
 from asgi_meta import _asgiref
 
@@ -93,8 +94,8 @@ def test_its_version_is_that_of_the_asgiref_it_stands_in_for() -> None:
     passes(VERSION_IS_OURS)
 
 
-def test_its_version_is_found_where_asgiref_is_not_installed() -> None:
-    passes_without_asgiref(VERSION_IS_OURS)
+def test_its_version_is_found_where_asgiref_is_not_installed(only_ours: str) -> None:
+    passes_without_asgiref(only_ours, VERSION_IS_OURS)
 
 
 def test_installers_that_run_with_it_leave_its_files_alone() -> None:
@@ -391,15 +392,18 @@ def test_it_is_undone_where_pythonpath_was_set() -> None:
     passes(UNDONE, PYTHONPATH=f"/somewhere{os.pathsep}/else")
 
 
-def test_undone_where_asgiref_is_not_installed_there_is_none() -> None:
-    passes_without_asgiref(f"""{UNDONE}
+def test_undone_where_asgiref_is_not_installed_there_is_none(only_ours: str) -> None:
+    passes_without_asgiref(
+        only_ours,
+        f"""{UNDONE}
     try:
         import asgiref
     except ModuleNotFoundError as error:
         assert error.name == "asgiref"
     else:
         raise AssertionError
-    """)
+    """,
+    )
 
 
 def test_it_can_be_done_again() -> None:
@@ -492,16 +496,16 @@ def test_a_program_started_by_another_environment_uses_its_own_packages(tmp_path
     )
 
 
-def zipped(target: Path, *, leave_out: str = "nothing") -> Path:
+def zipped(target: Path, sources: Iterable[Path], *, leave_out: str = "nothing") -> Path:
     with zipfile.ZipFile(target, "w") as archive:
-        for source in map(Path, SOURCES):
+        for source in sources:
             for path in source.rglob("*"):
-                if path.suffix != ".pyc" and leave_out not in path.parts:
+                if leave_out not in path.parts:
                     archive.write(path, path.relative_to(source))
     return target
 
 
-def test_it_stands_in_from_within_a_zip_archive(tmp_path: Path) -> None:
+def test_it_stands_in_from_within_a_zip_archive(tmp_path: Path, sources: dict[str, Path]) -> None:
     passes(
         f"""{INSTALL}
 import asgiref.sync, asgiref.typing
@@ -509,12 +513,15 @@ assert ".zip" in asgiref.__file__, asgiref
 assert asgiref.sync is asgi_meta.sync
 """,
         "-S",
-        PYTHONPATH=str(zipped(tmp_path / "all.zip")),
+        PYTHONPATH=str(zipped(tmp_path / "all.zip", sources.values())),
     )
 
 
-def test_without_its_files_it_says_so_and_changes_nothing(tmp_path: Path) -> None:
+def test_without_its_files_it_says_so_and_changes_nothing(
+    tmp_path: Path, sources: dict[str, Path]
+) -> None:
     """As in a program that was packed by a tool that takes code alone."""
+    archive = zipped(tmp_path / "all.zip", sources.values(), leave_out="_stand_in")
     passes(
         """
         import asgi_meta, sys
@@ -528,12 +535,12 @@ def test_without_its_files_it_says_so_and_changes_nothing(tmp_path: Path) -> Non
         assert sys.path == before and "asgiref" not in sys.modules
         """,
         "-S",
-        PYTHONPATH=str(zipped(tmp_path / "all.zip", leave_out="_stand_in")),
+        PYTHONPATH=str(archive),
     )
 
 
-def test_it_needs_no_site_packages_and_no_environment() -> None:
-    passes(f"{NO_SITE}{INSTALL}import asgiref.sync", "-I", "-S")
+def test_it_needs_no_site_packages_and_no_environment(only_ours: str) -> None:
+    passes(f"{only_ours}{INSTALL}import asgiref.sync", "-I", "-S")
 
 
 def test_nothing_is_imported_that_is_not_needed() -> None:

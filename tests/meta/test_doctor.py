@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from helpers.children import Ended
-from helpers.stand_in import NO_SITE, SOURCES, python
+from helpers.stand_in import add_to_path, python
 
 from asgi_meta import _asgiref, _doctor
 from asgi_meta._report import as_text
@@ -70,8 +70,8 @@ def test_it_says_whose_asgiref_is_imported_here(report: Any) -> None:
     assert (in_its_place["installed"], in_its_place["wins"]) == (asgiref.__version__, "asgi-meta")
 
 
-def test_it_says_that_there_is_no_asgiref() -> None:
-    report = report_of(python("-S", "-c", NO_SITE + ASK))
+def test_it_says_that_there_is_no_asgiref(only_ours: str) -> None:
+    report = report_of(python("-S", "-c", only_ours + ASK))
     assert (report["asgiref"]["installed"], report["asgiref"]["wins"]) == (None, None)
 
 
@@ -95,9 +95,8 @@ def test_an_asgiref_that_only_children_find_before_ours_is_wrong(tmp_path: Path)
     assert "that this one starts" in problem
 
 
-def test_packages_that_are_missing_are_wrong() -> None:
-    (meta,) = (source for source in SOURCES if "asgi-meta" in source)
-    report = report_of(python("-S", "-c", f"import sys; sys.path.append({meta!r}); {ASK}"))
+def test_packages_that_are_missing_are_wrong(sources: dict[str, Path]) -> None:
+    report = report_of(python("-S", "-c", add_to_path([sources["asgi_meta"]]) + ASK))
     text = "\n".join(report["problems"])
     assert "asgi-sync cannot be imported: ModuleNotFoundError: No module named 'asgi_sync'" in text
     assert "asgi-wsgi is not installed: pip install asgi-meta" in text
