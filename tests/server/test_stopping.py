@@ -380,13 +380,9 @@ def test_stop_may_be_called_in_another_thread() -> None:
             await super().handle()
 
     server = Listening()
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    assert serving.wait(10)
-    server.stop()
-    thread.join(10)
-
-    assert not thread.is_alive()
+    with thread_of(server.run):
+        assert serving.wait(10)
+        server.stop()
 
 
 @pytest.mark.asyncio
