@@ -47,7 +47,8 @@ class RedisServer:
         lines = []
         for line in self._process.stdout:
             lines.append(line)
-            if "ready to accept connections" in line:
+            # Newer versions write it with a capital.
+            if "ready to accept connections" in line.lower():
                 return
         raise AssertionError("".join(lines))
 
