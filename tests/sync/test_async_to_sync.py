@@ -128,7 +128,7 @@ def test_a_result_that_cannot_be_awaited_is_a_type_error() -> None:
     with pytest.warns(UserWarning, match="non-async-marked"):
         wrapper = async_to_sync(lambda: 3)  # type: ignore[arg-type,return-value]
     # As Python says it, in other words from 3.14 on.
-    with pytest.raises(TypeError, match="can't be (used in 'await' expression|awaited)"):
+    with pytest.raises(TypeError, match=r"can't be (used in 'await' expression|awaited)"):
         wrapper()
 
 
