@@ -106,7 +106,9 @@ def _absolute(path: str) -> str:
 
 def _run_script(main: ModuleType, file: str) -> None:
     code, loader = _compile(file)
-    main.__dict__.update(__file__=file, __cached__=None, __loader__=loader)
+    main.__dict__.update(__file__=file, __loader__=loader)
+    if sys.version_info < (3, 15):
+        main.__dict__["__cached__"] = None
     exec(code, vars(main))
 
 
