@@ -103,6 +103,18 @@ def test_a_compiled_script_is_run(folder: Path) -> None:
     assert json.loads(run.out) == json.loads(plain.out)
 
 
+ANNOTATED = "def f(x: int): ...\nprint(f.__annotations__)"
+
+
+@pytest.mark.parametrize("arguments", [("program.py",), ("-c", ANNOTATED)], ids=["script", "-c"])
+def test_a_program_has_only_the_future_statements_of_its_own(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    (tmp_path / "program.py").write_text(ANNOTATED)
+    plain, run = both(*arguments, cwd=tmp_path)
+    assert run == plain == Ended(0, "{'x': <class 'int'>}\n", "")
+
+
 ENDS = {
     "returns": "print('done')",
     "exits": "import sys; sys.exit(3)",

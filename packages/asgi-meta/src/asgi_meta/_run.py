@@ -49,7 +49,7 @@ def run(arguments: Sequence[str]) -> None:
             _run_module_as_main(program)
         elif how == "-c":
             _begin(["-c", *rest], "")
-            exec(compile(program, "<string>", "exec"), vars(main))
+            exec(_compile(program, "<string>"), vars(main))
         elif pkgutil.get_importer(program) is not None:
             _begin([program, *rest], _absolute(program))
             _run_module_as_main("__main__", False)
@@ -105,14 +105,19 @@ def _absolute(path: str) -> str:
 
 
 def _run_script(main: ModuleType, file: str) -> None:
-    code, loader = _compile(file)
+    code, loader = _load(file)
     main.__dict__.update(__file__=file, __loader__=loader)
     if sys.version_info < (3, 15):
         main.__dict__["__cached__"] = None
     exec(code, vars(main))
 
 
-def _compile(file: str) -> tuple[CodeType, object]:
+def _compile(source: str | bytes, name: str) -> CodeType:
+    # Without the future statements of this module.
+    return compile(source, name, "exec", dont_inherit=True)
+
+
+def _load(file: str) -> tuple[CodeType, object]:
     if file.endswith(".pyc"):
         sourceless = importlib.machinery.SourcelessFileLoader("__main__", file)
         code = sourceless.get_code("__main__")
@@ -127,7 +132,7 @@ def _compile(file: str) -> tuple[CodeType, object]:
         print(f"{sys.orig_argv[0]}: can't open file {file!r}: {reason}", file=sys.stderr)
         sys.exit(2)
     loader = importlib.machinery.SourceFileLoader("__main__", file)
-    return compile(text, file, "exec"), loader
+    return _compile(text, file), loader
 
 
 def _show_without_own_frames() -> None:
