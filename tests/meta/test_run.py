@@ -10,12 +10,13 @@ import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from helpers.children import Ended
 from helpers.stand_in import python
 
-from asgi_meta import _asgiref
+from asgi_meta import _asgiref, _run
 from asgi_meta._command_line import main
 
 RUN = ("-m", "asgi_meta", "run")
@@ -78,13 +79,21 @@ def test_a_program_finds_everything_as_with_plain_python(
     assert json.loads(run.out) == json.loads(plain.out)
 
 
-@pytest.mark.parametrize("arguments", [("script.py",), ("-m", "package")])
+@pytest.mark.parametrize("arguments", [("script.py",), ("-m", "package"), ("-c", TELL)])
 def test_the_safe_path_is_kept(folder: Path, arguments: tuple[str, ...]) -> None:
     plain, run = both(*arguments, cwd=folder, options=("-P",))
     assert (run.status, run.out and json.loads(run.out)) == (
         plain.status,
         plain.out and json.loads(plain.out),
     )
+
+
+@pytest.mark.parametrize("program", ["folder", "archive.zip"])
+def test_a_folder_with_a_program_is_on_the_safe_path(folder: Path, program: str) -> None:
+    """As the interpreter has it: the program itself is found there."""
+    plain, run = both(program, cwd=folder, options=("-P",))
+    assert (run.status, run.err) == (0, "")
+    assert json.loads(run.out) == json.loads(plain.out)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
@@ -113,6 +122,49 @@ def test_a_program_has_only_the_future_statements_of_its_own(
     (tmp_path / "program.py").write_text(ANNOTATED)
     plain, run = both(*arguments, cwd=tmp_path)
     assert run == plain == Ended(0, "{'x': <class 'int'>}\n", "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a folder in use stays there")
+@pytest.mark.parametrize("kind", ["script", "-m", "-c"])
+def test_a_program_is_run_where_the_current_folder_is_gone(folder: Path, kind: str) -> None:
+    """As in a server whose release folder has been replaced."""
+    arguments = {"script": [folder / "script.py"], "-m": ["-m", "package"], "-c": ["-c", TELL]}
+    restart = (
+        "import os, sys; os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone');"
+        " os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    )
+    plain, run = (
+        python("-c", restart, *how, *arguments[kind], cwd=folder, PYTHONPATH=str(folder))
+        for how in ((), RUN)
+    )
+    assert (run.status, run.err) == (0, "")
+    assert json.loads(run.out) == json.loads(plain.out)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a folder in use stays there")
+def test_a_script_that_went_with_the_current_folder_is_missed_as_by_plain_python(
+    tmp_path: Path,
+) -> None:
+    restart = (
+        "import os, sys; os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone');"
+        " os.execv(sys.executable, [sys.executable, *sys.argv[1:], 'script.py'])"
+    )
+    plain, run = (python("-c", restart, *how, cwd=tmp_path) for how in ((), RUN))
+    assert run == plain
+    assert run.status == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+def test_on_windows_the_folder_of_a_script_is_found_without_following_links(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a drive that stands for a folder of a server would become that folder."""
+    (folder / "package" / "link.py").symlink_to(folder / "script.py")
+    link = str(folder / "package" / "link.py")
+    assert _run._folder_of(link) == os.path.realpath(folder)
+    windows = SimpleNamespace(name="nt", path=os.path)
+    monkeypatch.setattr(_run, "os", windows)
+    assert _run._folder_of(link) == str(folder / "package")
 
 
 ENDS = {

@@ -35,8 +35,7 @@ def run(arguments: Sequence[str]) -> None:
         BaseException: What the program raises.
     """
     how, program, rest = _parse(arguments)
-    # What `python -m` has put first, for the current folder; `python` would put another there.
-    here = "" if sys.flags.safe_path else sys.path.pop(0)
+    here = _take_current_folder()
     try:
         _asgiref.install_as_asgiref()
     except RuntimeError as error:
@@ -48,14 +47,20 @@ def run(arguments: Sequence[str]) -> None:
             _begin(["-m", *rest], here)
             _run_module_as_main(program)
         elif how == "-c":
-            _begin(["-c", *rest], "")
+            _begin(["-c", *rest], None if sys.flags.safe_path else "")
             exec(_compile(program, "<string>"), vars(main))
         elif pkgutil.get_importer(program) is not None:
+            # Put there even where the path is to be safe: it is where the program is.
             _begin([program, *rest], _absolute(program))
             _run_module_as_main("__main__", False)
         else:
-            _begin([program, *rest], os.path.dirname(os.path.realpath(program)))
-            _run_script(main, _absolute(program))
+            file = _absolute(program)
+            code, loader = _load(file)
+            _begin([program, *rest], None if sys.flags.safe_path else _folder_of(file))
+            main.__dict__.update(__file__=file, __loader__=loader)
+            if sys.version_info < (3, 15):
+                main.__dict__["__cached__"] = None
+            exec(code, vars(main))
     except BaseException:
         _show_without_own_frames()
         raise
@@ -91,9 +96,22 @@ def _replace_main() -> ModuleType:
     return main
 
 
-def _begin(arguments: list[str], first_on_path: str) -> None:
+def _take_current_folder() -> str | None:
+    """Take from the path what `python -m` has put first, as `python` may put another there.
+
+    None if it has put nothing there.
+    """
+    try:
+        os.getcwd()
+    except OSError:
+        # It is gone, and so was not put there.
+        return None
+    return None if sys.flags.safe_path else sys.path.pop(0)
+
+
+def _begin(arguments: list[str], first_on_path: str | None) -> None:
     sys.argv[:] = arguments
-    if not sys.flags.safe_path:
+    if first_on_path is not None:
         sys.path.insert(0, first_on_path)
 
 
@@ -101,15 +119,16 @@ def _absolute(path: str) -> str:
     # As the interpreter makes it: normalised on Windows only.
     if os.name == "nt" or path == ".":
         return os.path.abspath(path)
-    return os.path.join(os.getcwd(), path)
+    try:
+        return os.path.join(os.getcwd(), path)
+    except OSError:
+        # The current folder is gone, which is nothing to a path that does not begin there.
+        return path
 
 
-def _run_script(main: ModuleType, file: str) -> None:
-    code, loader = _load(file)
-    main.__dict__.update(__file__=file, __loader__=loader)
-    if sys.version_info < (3, 15):
-        main.__dict__["__cached__"] = None
-    exec(code, vars(main))
+def _folder_of(script: str) -> str:
+    # As the interpreter makes it, which on Windows follows neither links nor mapped drives.
+    return os.path.dirname(script if os.name == "nt" else os.path.realpath(script))
 
 
 def _compile(source: str | bytes, name: str) -> CodeType:
