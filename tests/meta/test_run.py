@@ -204,6 +204,13 @@ def test_a_module_ends_as_with_plain_python(tmp_path: Path, how: str) -> None:
     assert run == plain
 
 
+@pytest.mark.parametrize("command", ["def f():\n    1 / 0\nf()", "  print('indented')", "def f(:"])
+def test_a_command_ends_as_with_plain_python(command: str) -> None:
+    """Newer versions show its lines in tracebacks, and dedent it."""
+    plain, run = both("-c", command, cwd=Path.cwd())
+    assert run == plain
+
+
 @pytest.mark.parametrize(
     "arguments", [("missing.py",), ("-m", "missing"), ("-m", "missing.part"), (".",)]
 )

@@ -48,7 +48,7 @@ def run(arguments: Sequence[str]) -> None:
             _run_module_as_main(program)
         elif how == "-c":
             _begin(["-c", *rest], None if sys.flags.safe_path else "")
-            exec(_compile(program, "<string>"), vars(main))
+            exec(_compile_command(program), vars(main))
         elif pkgutil.get_importer(program) is not None:
             # Put there even where the path is to be safe: it is where the program is.
             _begin([program, *rest], _absolute(program))
@@ -134,6 +134,21 @@ def _folder_of(script: str) -> str:
 def _compile(source: str | bytes, name: str) -> CodeType:
     # Without the future statements of this module.
     return compile(source, name, "exec", dont_inherit=True)
+
+
+def _compile_command(program: str) -> CodeType:
+    name = "<string>"
+    # As the interpreter does from these versions on; the others need not import the modules.
+    if sys.version_info >= (3, 14):
+        import textwrap
+
+        program = textwrap.dedent(program)
+    if sys.version_info >= (3, 13):
+        import linecache
+
+        # Where tracebacks find its lines.
+        linecache.cache[name] = (len(program), None, program.splitlines(keepends=True), name)
+    return _compile(program, name)
 
 
 def _load(file: str) -> tuple[CodeType, object]:
