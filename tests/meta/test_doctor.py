@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import platform
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.children import Ended
+from helpers.children import LIMIT_SECONDS, Ended
 from helpers.stand_in import add_to_path, python
 
 from asgi_meta import _asgiref, _doctor
@@ -171,3 +172,48 @@ def test_people_read_the_problems_last() -> None:
 def test_arguments_that_it_does_not_know_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert _doctor.main(["--yaml"]) == 2
     assert "cannot use --yaml" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "status"), [((), 0), (("--json",), 0), (("--json",), 1), (("--help",), 0)]
+)
+def test_where_nobody_reads_the_exit_status_tells_what_was_found(
+    tmp_path: Path, options: tuple[str, ...], status: int
+) -> None:
+    if status:
+        (tmp_path / "asgi_wsgi.py").write_text("raise OSError")
+    nobody_reads, write_end = os.pipe()
+    os.close(nobody_reads)
+    ended = subprocess.run(
+        [sys.executable, "-m", "asgi_meta", "doctor", *options],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        stdout=write_end,
+        stderr=subprocess.PIPE,
+        timeout=LIMIT_SECONDS,
+    )
+    os.close(write_end)
+    assert (ended.returncode, ended.stderr) == (status, b"")
+
+
+def test_an_output_that_is_full_is_an_error() -> None:
+    if not os.path.exists("/dev/full"):
+        pytest.skip("no device that is always full")
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "asgi_meta", "doctor"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=LIMIT_SECONDS,
+            text=True,
+        )
+    assert "No space left on device" in ended.stderr
+
+
+def test_people_read_paths_that_their_terminal_cannot_show(tmp_path: Path) -> None:
+    (tmp_path / "höme").mkdir()
+    (tmp_path / "höme" / "asgi_wsgi.py").touch()
+    ended = python(
+        "-m", "asgi_meta", "doctor", PYTHONPATH=str(tmp_path / "höme"), PYTHONIOENCODING="ascii"
+    )
+    assert "h\\xf6me" in ended.out, ended
+    assert ended.err == ""

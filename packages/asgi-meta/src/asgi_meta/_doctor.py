@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import importlib
 import importlib.machinery
 import importlib.metadata
@@ -41,14 +42,31 @@ To ask about the place of a program, start it by `python -m asgi_meta run -m asg
 def main(arguments: Sequence[str]) -> int:
     """Print a report of the environment that this runs in; return the exit status."""
     if any(argument in ("-h", "--help") for argument in arguments):
-        print(HELP, end="")
+        _tell(HELP)
         return 0
     if any(argument != "--json" for argument in arguments):
         print(f"asgi_meta doctor: cannot use {' '.join(arguments)}\n\n{HELP}", file=sys.stderr)
         return 2
     report = examine()
-    print(json.dumps(report, indent=2) if arguments else as_text(report))
+    _tell(f"{json.dumps(report, indent=2) if arguments else as_text(report)}\n")
     return 0 if report["ok"] else 1
+
+
+def _tell(text: str) -> None:
+    """Print it as far as it can be printed, for the exit status tells the most important part."""
+    # A path may have characters that the output cannot show.
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        print(text.encode(encoding, "backslashreplace").decode(encoding), end="", flush=True)
+    except OSError as error:
+        # Nobody reads any more, as of a pipe into `head`; the second is how Windows says so.
+        if error.errno not in (errno.EPIPE, errno.EINVAL):
+            raise
+        # The interpreter flushes what is left at its end:
+        # https://docs.python.org/3/library/signal.html#note-on-sigpipe
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def examine() -> dict[str, Any]:
