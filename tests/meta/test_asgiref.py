@@ -424,6 +424,25 @@ def test_nothing_is_undone_where_nothing_was_done() -> None:
     """)
 
 
+@pytest.mark.parametrize("folder", ["ours", "another environment's"])
+def test_a_child_may_undo_it_before_it_has_imported_asgiref(tmp_path: Path, folder: str) -> None:
+    inherited = Path(_asgiref.STAND_IN)
+    if folder != "ours":
+        inherited = shutil.copytree(inherited, tmp_path / inherited.name)
+    passes(
+        """
+        import asgi_meta, os, sys
+        sys.path.append(None)  # ignored, as whatever is not text
+        asgi_meta.uninstall_as_asgiref()
+        assert not [entry for entry in sys.path if "_stand_in" in str(entry)]
+        assert os.environ["PYTHONPATH"] == "/other"
+        import asgiref.sync
+        assert "site-packages" in asgiref.sync.__file__
+        """,
+        PYTHONPATH=os.pathsep.join([str(inherited), "/other"]),
+    )
+
+
 CHILDREN = """
 import multiprocessing, os, subprocess, sys
 

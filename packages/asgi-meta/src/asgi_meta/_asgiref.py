@@ -37,9 +37,6 @@ STAND_IN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_stand_in")
 _PACKAGE = os.path.join(STAND_IN, "asgiref")
 
 _lock = threading.RLock()
-# Where ours is imported from. Not only STAND_IN: a program that another environment has started
-# has the folder of that environment's asgi_meta in its PYTHONPATH.
-_folders = {STAND_IN}
 
 
 def install_as_asgiref() -> None:
@@ -86,26 +83,31 @@ def uninstall_as_asgiref() -> None:
     they were. What has been imported from asgiref meanwhile stays as it is where it is used; code
     that imports asgiref afterwards uses another library, whose thread for thread-sensitive code
     is another one. To no effect where nothing is installed.
+
+    A child that has inherited it may undo it for itself, before or after it imports asgiref.
     """
     with _lock:
-        if not is_installed():
-            return
-        for name in _imported_names():
-            module = sys.modules.pop(name)
-            # What tests put there by hand may be anything.
-            spec = getattr(module, "__spec__", None)
-            if spec is not None:
-                module.__name__ = spec.name
-        sys.path[:] = [entry for entry in sys.path if entry not in _folders]
+        if is_installed():
+            _remove_modules()
+        sys.path[:] = [entry for entry in sys.path if not stands_in(entry)]
         sys.path_hooks[:] = [hook for hook in sys.path_hooks if hook is not _claim]
-        for folder in (*_folders, _PACKAGE):
-            sys.path_importer_cache.pop(folder, None)
+        for folder in list(sys.path_importer_cache):
+            if stands_in(folder) or folder == _PACKAGE:
+                sys.path_importer_cache.pop(folder, None)
         _keep_from_children()
 
 
 def is_installed() -> bool:
     """Whether `asgiref` in this process, once imported, is ours."""
     return _is_ours(sys.modules.get("asgiref"))
+
+
+def stands_in(folder: object) -> bool:
+    """Whether a folder on the path is STAND_IN, or that of another environment's asgi_meta.
+
+    A program that another environment has started has that one in its PYTHONPATH.
+    """
+    return isinstance(folder, str) and os.path.basename(folder) == os.path.basename(STAND_IN)
 
 
 def carry_to_children() -> None:
@@ -118,7 +120,6 @@ def carry_to_children() -> None:
 
 def adopt(package: ModuleType) -> None:
     """Give the package `asgiref`, which is being imported, its submodules."""
-    _folders.add(os.path.dirname(package.__path__[0]))
     package.__path__ = [_PACKAGE]
     if _claim not in sys.path_hooks:
         sys.path_hooks.insert(0, _claim)
@@ -169,6 +170,15 @@ def _is_ours(module: ModuleType | None) -> bool:
     return list(getattr(module, "__path__", ())) == [_PACKAGE]
 
 
+def _remove_modules() -> None:
+    for name in _imported_names():
+        module = sys.modules.pop(name)
+        # What tests put there by hand may be anything.
+        spec = getattr(module, "__spec__", None)
+        if spec is not None:
+            module.__name__ = spec.name
+
+
 def _imported_names() -> list[str]:
     return [name for name in list(sys.modules) if name.partition(".")[0] == "asgiref"]
 
@@ -195,7 +205,7 @@ def _refuse_where_imported() -> None:
 
 def _keep_from_children() -> None:
     inherited = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    entries = [entry for entry in inherited if entry not in _folders]
+    entries = [entry for entry in inherited if not stands_in(entry)]
     if entries == inherited:
         return
     if entries:

@@ -192,7 +192,7 @@ def _asgiref_here() -> dict[str, Any]:
     installed = [
         distribution
         for distribution in importlib.metadata.distributions(name="asgiref")
-        if not _stands_in(str(distribution.locate_file("")))
+        if not _asgiref.stands_in(str(distribution.locate_file("")))
     ]
     try:
         spec = importlib.util.find_spec("asgiref")
@@ -215,12 +215,7 @@ def _asgiref_here() -> dict[str, Any]:
 
 
 def _is_ours(origin: str) -> bool:
-    return _stands_in(os.path.dirname(os.path.dirname(origin)))
-
-
-def _stands_in(folder: str) -> bool:
-    # That of another environment's asgi_meta, when it has started this one.
-    return os.path.basename(folder) == os.path.basename(_asgiref.STAND_IN)
+    return _asgiref.stands_in(os.path.dirname(os.path.dirname(origin)))
 
 
 def _python() -> dict[str, Any]:
