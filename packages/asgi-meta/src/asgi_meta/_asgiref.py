@@ -44,9 +44,10 @@ def install_as_asgiref() -> None:
 
     To be called before anything has imported asgiref. From then on `asgiref.sync` is the module
     `asgi_meta.sync`, and so on for all submodules, and `importlib.metadata.version("asgiref")` is
-    "3.13.0", whether asgiref is installed or not. Children that multiprocessing starts, by
-    whichever method, inherit it; other programs only below `python -m asgi_meta run`, and
-    sub-interpreters not at all.
+    "3.13.0", whether asgiref is installed or not, unless these packages are in a zip archive: no
+    metadata is found within one. Children that multiprocessing starts, by whichever method,
+    inherit it, but not what a fork server preloads before them; other programs only below
+    `python -m asgi_meta run`, and sub-interpreters not at all.
 
     May be called from any thread, and again, to no effect.
 
