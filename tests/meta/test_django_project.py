@@ -171,6 +171,29 @@ def test_a_command_waits_for_async_code_that_uses_the_orm(bank: Bank, client: ht
     assert accounts(client) == {owner: held + held * 2 // 100 for owner, held in before.items()}
 
 
+# Each account is one cent poorer as soon as it has been read.
+SPENT_MEANWHILE = """
+from bank.models import Account
+from django.core.management import call_command
+from django.db.models import F
+from django.db.models.signals import post_init
+
+def spend(instance, **_):
+    Account.objects.filter(pk=instance.pk).update(balance=F("balance") - 1)
+
+post_init.connect(spend, Account)
+call_command("add_interest", "0")
+"""
+
+
+def test_a_command_does_not_undo_transfers_that_are_made_meanwhile(
+    bank: Bank, client: httpx.Client
+) -> None:
+    before = accounts(client)
+    bank.command("shell", "-c", SPENT_MEANWHILE)
+    assert accounts(client) == {owner: held - 1 for owner, held in before.items()}
+
+
 # Takes over a second: the development server looks for changes once a second.
 def test_the_development_server_is_on_ours_also_after_it_has_reloaded(
     bank: Bank, tmp_path: Path

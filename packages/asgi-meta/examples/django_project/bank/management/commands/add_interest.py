@@ -6,6 +6,7 @@ from typing import Any
 
 from asgiref.sync import async_to_sync
 from django.core.management.base import BaseCommand, CommandParser
+from django.db.models import F
 
 from bank.models import Account
 
@@ -26,7 +27,7 @@ class Command(BaseCommand):
 async def _add_interest(percent: int) -> int:
     accounts = 0
     async for account in Account.objects.all():
-        account.balance += account.balance * percent // 100
-        await account.asave(update_fields=["balance"])
-        accounts += 1
+        # By the database: a transfer may have changed the balance since it was read here.
+        one = Account.objects.filter(pk=account.pk)
+        accounts += await one.aupdate(balance=F("balance") * (100 + percent) / 100)
     return accounts
