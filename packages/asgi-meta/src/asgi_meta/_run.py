@@ -54,13 +54,7 @@ def run(arguments: Sequence[str]) -> None:
             _begin([program, *rest], _absolute(program))
             _run_module_as_main("__main__", False)
         else:
-            file = _absolute(program)
-            code, loader = _load(file)
-            _begin([program, *rest], None if sys.flags.safe_path else _folder_of(file))
-            main.__dict__.update(__file__=file, __loader__=loader)
-            if sys.version_info < (3, 15):
-                main.__dict__["__cached__"] = None
-            exec(code, vars(main))
+            _run_script(main, program, rest)
     except BaseException:
         _show_without_own_frames()
         raise
@@ -124,6 +118,16 @@ def _absolute(path: str) -> str:
     except OSError:
         # The current folder is gone, which is nothing to a path that does not begin there.
         return path
+
+
+def _run_script(main: ModuleType, program: str, rest: list[str]) -> None:
+    file = _absolute(program)
+    code, loader = _load(file)
+    _begin([program, *rest], None if sys.flags.safe_path else _folder_of(file))
+    main.__dict__.update(__file__=file, __loader__=loader)
+    if sys.version_info < (3, 15):
+        main.__dict__["__cached__"] = None
+    exec(code, vars(main))
 
 
 def _folder_of(script: str) -> str:
