@@ -10,14 +10,15 @@ The first record from `start` upwards decides that is
 |      | flight whose thread runs this event loop  |                                        |
 | 3    | another thread-sensitive sync function    | on that function's thread: when it     |
 |      | in flight                                 | next blocks, or when it has ended      |
-| 4    | a `ThreadSensitiveContext`                | on the context's thread                |
+| 4    | a `ThreadSensitiveContext`                | on the context's thread, or on that of |
+|      |                                           | another that was set by hand inside it |
 
 and without any
 
 | rule | condition                                 | then runs                              |
 |------|-------------------------------------------|----------------------------------------|
-| 5    | an `async_to_sync` call drives this loop  | on the thread that is blocked in it    |
-| 6    | a context was set by hand                 | on the context's thread                |
+| 5    | a context was set by hand                 | on the context's thread                |
+| 6    | an `async_to_sync` call drives this loop  | on the thread that is blocked in it    |
 | 7    | otherwise                                 | on the one shared thread               |
 
 Rule 2 is `asyncio.run()` in thread-sensitive code, whose thread cannot run a loop and
@@ -75,32 +76,38 @@ class Decision:
 loop_drivers: dict[AbstractEventLoop, BlockedCall] = {}
 
 
-def choose(
-    start: Record | None, loop: AbstractEventLoop | None, context_set_by_hand: bool
-) -> Decision:
-    """Where a thread-sensitive call goes, made on `loop` by code that `start` is above."""
+def choose(start: Record | None, loop: AbstractEventLoop | None, context: object) -> Decision:
+    """Where a thread-sensitive call goes, made on `loop` by code that `start` is above.
+
+    `context` is what the context variable for it holds there: set by hand, unless it is that of
+    the innermost `SensitiveScope`.
+    """
     record = start
     while record is not None:
         if record.is_relevant:
-            decision = _decision_of(record)
+            decision = _decision_of(record, context)
             if decision is not None:
                 return decision
         record = record.parent
+    if context is not None:
+        return BY_HAND
     driver = None if loop is None else loop_drivers.get(loop)
     if driver is not None and driver.is_open:
         return Decision(Place.BLOCKED_THREAD, driver.executor, driver)
-    return BY_HAND if context_set_by_hand else SHARED
+    return SHARED
 
 
 BY_HAND = Decision(Place.CONTEXT)
 SHARED = Decision(Place.SHARED)
 
 
-def _decision_of(record: Record) -> Decision | None:
+def _decision_of(record: Record, context: object) -> Decision | None:
     """What a record says, or None if it leaves the answer to those above."""
     if isinstance(record, BlockedCall):
         return Decision(Place.BLOCKED_THREAD, record.executor, record)
     if isinstance(record, SensitiveScope):
+        if context is not None and context is not record.context:
+            return BY_HAND
         return Decision(Place.CONTEXT, record.executor, record)
     if isinstance(record, SyncCall) and record.thread_sensitive:
         if record.thread == threading.get_ident() and record.waits_in is None:

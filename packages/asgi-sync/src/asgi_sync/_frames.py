@@ -284,9 +284,11 @@ class SensitiveScope(Record):
     go to `executor`, or are refused if `ends_with_context`.
     """
 
-    __slots__ = ("ends_with_context", "executor")
+    __slots__ = ("context", "ends_with_context", "executor")
 
-    def __init__(self, parent: Record | None, executor: Executor, ends_with_context: bool) -> None:
+    def __init__(
+        self, parent: Record | None, executor: Executor, ends_with_context: bool, context: object
+    ) -> None:
         super().__init__(parent, "ThreadSensitiveContext")
         # Nothing above it has a say inside, and a closed one above may be all that is left
         # of a task that started its successor in its own context.
@@ -294,6 +296,8 @@ class SensitiveScope(Record):
             self.parent = self.parent.parent
         self.executor = executor
         self.ends_with_context = ends_with_context
+        # The one that was entered. Where another is in force, that was set by hand inside.
+        self.context = context
 
     @property
     def is_relevant(self) -> bool:

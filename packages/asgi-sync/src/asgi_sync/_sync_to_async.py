@@ -28,7 +28,7 @@ from asgi_sync._lineage import has_home
 from asgi_sync._serial_executor import SerialExecutor
 from asgi_sync._stalls import submit
 from asgi_sync._sync_side import SyncSide
-from asgi_sync._thread_contexts import thread_sensitive_context
+from asgi_sync._thread_contexts import executor_in_force, thread_sensitive_context
 from asgi_sync._thread_limits import context_limit
 
 __all__ = ["SyncToAsync", "sync_to_async"]
@@ -224,7 +224,7 @@ def route(
     See `_affinity` for the rules. Raises RuntimeError where the call could never run.
     """
     context = thread_sensitive_context.get(None)
-    decision = choose(start, loop, context is not None)
+    decision = choose(start, loop, context)
     if decision is SHARED:
         return SyncToAsync.single_thread_executor, decision
     if decision.executor is None:
@@ -241,9 +241,10 @@ def sensitive_executor(start: Record | None, loop: AbstractEventLoop | None, nam
 def _executor_of(place: Place, loop: AbstractEventLoop | None, context: Any) -> Executor:
     if place is Place.LOOP and loop is not None:
         return _executor_kept_by(loop)
-    return SyncToAsync.context_to_thread_executor.setdefault(
-        context, SerialExecutor("asgi-sync context", context_limit)
-    )
+    executors = SyncToAsync.context_to_thread_executor
+    if context not in executors and (entered := executor_in_force(context)) is not None:
+        return entered
+    return executors.setdefault(context, SerialExecutor("asgi-sync context", context_limit))
 
 
 def _refuse_ended(record: Record | None, name: str) -> None:

@@ -29,12 +29,13 @@ class ThreadSensitiveContext:
         async with ThreadSensitiveContext():
             await sync_to_async(view)(request)
 
-    Only the outermost one counts: inside another, and below an `async_to_sync` call, which
-    both name a thread already, it changes nothing. (It counts in a task that was given an
-    empty `contextvars.Context`, as a request under test is: that descends from nothing.)
-    The thread comes from a pool with the first call and goes back after the block, once no
-    call is left; neither entering nor leaving starts, joins or waits for a thread. A task
-    that outlives the block may go on making calls; they run one at a time as before.
+    Only the outermost one counts: inside another, entered or set by hand, and below an
+    `async_to_sync` call, which all name a thread already, it changes nothing. (It counts in
+    a task that was given an empty `contextvars.Context`, as a request under test is: that
+    descends from nothing.) The thread comes from a pool with the first call and goes back
+    after the block, once no call is left; neither entering nor leaving starts, joins or
+    waits for a thread. A task that outlives the block may go on making calls; they run one
+    at a time as before.
 
     Entered and left by tasks, in any event loop; tasks that have entered the same one
     share its thread.
@@ -109,6 +110,9 @@ class ThreadSensitiveContext:
             self._own_executor.release()
             self._own_executor = None
 
+    def _executor_in_force(self) -> Executor | None:
+        return next((scope.executor for scope in self._scopes if scope.is_open), None)
+
     def _is_innermost(self, above: Record | None) -> bool:
         return isinstance(above, _Scope) and above.context is self
 
@@ -122,7 +126,7 @@ class ThreadSensitiveContext:
 class _Scope(SensitiveScope):
     """One entry, and what was in force before it."""
 
-    __slots__ = ("context", "outer", "outer_context")
+    __slots__ = ("outer", "outer_context")
 
     def __init__(
         self,
@@ -131,14 +135,29 @@ class _Scope(SensitiveScope):
         ends_with_context: bool,
         context: ThreadSensitiveContext,
     ) -> None:
-        super().__init__(outer, executor, ends_with_context)
-        self.context = context
+        super().__init__(outer, executor, ends_with_context, context)
         self.outer = outer
         self.outer_context = thread_sensitive_context.get(None)
 
 
+def executor_in_force(context: object) -> Executor | None:
+    """That of a context which some code is inside of just now, in this process."""
+    return context._executor_in_force() if isinstance(context, ThreadSensitiveContext) else None
+
+
 def _has_thread_already(record: Record | None) -> bool:
-    """Whether a context or a blocked thread above would take the calls made here."""
-    return any(
-        isinstance(above, BlockedCall | SensitiveScope) and above.is_open for above in chain(record)
-    )
+    """Whether a context or a blocked thread above would take the calls made here.
+
+    So does a context that was set by hand, as pools of threads for requests do: the one that a
+    framework enters for each request must leave the request to its pool.
+    """
+    in_force = thread_sensitive_context.get(None)
+    for above in chain(record):
+        if isinstance(above, SensitiveScope) and in_force is not None:
+            if above.context is not in_force:
+                return True
+            # What is above it cannot have been set by hand inside of it.
+            in_force = None
+        if isinstance(above, BlockedCall | SensitiveScope) and above.is_open:
+            return True
+    return in_force is not None
