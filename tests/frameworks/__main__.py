@@ -19,9 +19,10 @@ from tests.frameworks.sources import CannotFetchError, default_cache, fetch
 from tests.frameworks.suites import SUITES, Suite
 
 DESCRIPTION = """
-Runs the tests of Django, Flask, Channels and Daphne, from their source distributions on the package
-index, on asgiref and on these packages. Ends with 1 if a test that passes on asgiref does not
-pass on these packages, or if a run has not come to its end.
+Runs the tests of Django, Flask, Channels, Daphne and OpenTelemetry's instrumentation of ASGI and
+Django, from their source distributions on the package index, on asgiref and on these packages. Ends
+with 1 if a test that passes on asgiref does not pass on these packages, or if a run has not come to
+its end.
 """
 # Several times what they take on two cores: seconds, for both libraries together.
 LIMIT = 1200

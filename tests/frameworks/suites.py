@@ -83,6 +83,21 @@ def _django(name: str, requirement: str, python: tuple[int, int], *, is_quick: b
     )
 
 
+def _opentelemetry(instrumented: str, witness: str, tests: str) -> Suite:
+    return Suite(
+        name=f"opentelemetry-{instrumented}",
+        # All its releases are betas, which only work together with all others of the same version.
+        requirement=f"opentelemetry-instrumentation-{instrumented}==0.66b1",
+        package=f"opentelemetry.instrumentation.{instrumented}",
+        program="pytest",
+        # Without those that compare how long something took with how long it is said to have taken.
+        arguments=("tests", "-k", "not basic_metric_success and not wsgi_metrics"),
+        sources="src",
+        tests=tests,
+        witnesses=(witness,),
+    )
+
+
 SUITES = (
     _django("django-lts", "django>=5.2,<5.3", (3, 11), is_quick=True),
     _django("django-newest", "django>=6,<7", (3, 12), is_quick=False),
@@ -114,5 +129,17 @@ SUITES = (
         arguments=("tests",),
         tests="tests/test_cli.py",
         witnesses=("daphne.cli:guarantee_single_callable",),
+    ),
+    # Middleware around applications, with the communicator; and around Django's requests, where a
+    # span must follow the code across the bridge.
+    _opentelemetry(
+        "asgi",
+        "opentelemetry.instrumentation.asgi:guarantee_single_callable",
+        "tests/test_asgi_middleware.py",
+    ),
+    _opentelemetry(
+        "django",
+        "django.core.handlers.base:sync_to_async",
+        "tests/test_middleware_asgi.py",
     ),
 )
