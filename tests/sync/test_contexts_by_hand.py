@@ -12,7 +12,13 @@ from typing import Any
 
 import pytest
 
-from asgi_sync import SyncToAsync, ThreadSensitiveContext, async_to_sync, sync_to_async
+from asgi_sync import (
+    AsyncToSync,
+    SyncToAsync,
+    ThreadSensitiveContext,
+    async_to_sync,
+    sync_to_async,
+)
 
 this_thread = sync_to_async(threading.current_thread)
 
@@ -121,3 +127,31 @@ async def test_a_detached_task_that_is_given_an_entered_context_has_its_thread()
         given.run(SyncToAsync.thread_sensitive_context.set, context)
         detached = asyncio.create_task(this_thread(), context=given)
         assert await detached is await this_thread()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("has_executor", [True, False])
+async def test_the_executor_of_an_entered_context_can_be_looked_up(has_executor: bool) -> None:
+    executors = SyncToAsync.context_to_thread_executor
+    with ThreadPoolExecutor(max_workers=1) as own:
+        context = ThreadSensitiveContext(executor=own if has_executor else None)
+        assert context not in executors
+        assert None not in executors
+        async with context:
+            assert context in executors
+            found = executors[context].submit(threading.current_thread)
+            assert await asyncio.wrap_future(found) is await this_thread()
+        assert context not in executors
+        with pytest.raises(KeyError):
+            executors[context]
+
+
+def test_no_thread_is_blocked_for_a_context_with_an_executor() -> None:
+    async def main() -> None:
+        assert hasattr(AsyncToSync.executors, "current")
+        with ThreadPoolExecutor(max_workers=1) as own:
+            async with ThreadSensitiveContext(executor=own):
+                assert not hasattr(AsyncToSync.executors, "current")
+            assert hasattr(AsyncToSync.executors, "current")
+
+    async_to_sync(main)()

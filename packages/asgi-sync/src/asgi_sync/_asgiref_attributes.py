@@ -1,17 +1,29 @@
 """What public code takes from asgiref's wrappers and new code has no use for.
 
 Nothing here is needed by the bridge itself; frameworks' test suites, pools and agents
-read these attributes, and go on working. They cannot be set: the bridge finds out by itself
-what they say.
+read these attributes, and go on working. What the bridge finds out by itself cannot be set.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import warnings
+import weakref
 from asyncio import AbstractEventLoop
+from concurrent.futures import Executor
+from typing import Any
 
-from asgi_sync._frames import BlockedCall, SyncCall, chain, record_here, this_thread
+from asgi_sync._frames import (
+    BlockedCall,
+    SensitiveScope,
+    SyncCall,
+    chain,
+    innermost,
+    record_here,
+    this_thread,
+)
+from asgi_sync._thread_contexts import executor_in_force
 from asgi_sync.current_thread_executor import CurrentThreadExecutor
 
 
@@ -38,11 +50,42 @@ class BlockedThreads:
 
     @property
     def current(self) -> CurrentThreadExecutor:
-        """That executor; AttributeError where no thread above is blocked."""
-        for record in chain(record_here()):
+        """That executor; AttributeError where no thread above is blocked.
+
+        Or where a context with an executor of its own is nearer, whose calls run there.
+        """
+        # A thread that runs its event loop itself is inside of no more than the blocked call.
+        here = innermost.get() if asyncio._get_running_loop() is not None else None
+        for record in chain(here or record_here()):
             if isinstance(record, BlockedCall) and record.is_open:
                 return record.executor
+            if isinstance(record, SensitiveScope) and record.is_open:
+                break
         raise AttributeError("current")
+
+
+class ContextExecutors(weakref.WeakKeyDictionary[Any, Executor]):
+    """`SyncToAsync.context_to_thread_executor`: the executors of contexts.
+
+    It holds those of contexts that were set by hand in `SyncToAsync.thread_sensitive_context`, and
+    finds those of contexts that are entered.
+    """
+
+    def __getitem__(self, context: Any) -> Executor:
+        executor: Executor | None = self.get(context)
+        if executor is None:
+            raise KeyError(context)
+        return executor
+
+    def __contains__(self, context: object) -> bool:
+        return super().__contains__(context) or executor_in_force(context) is not None
+
+    def get(self, context: Any, default: Any = None) -> Any:
+        """The executor of a context, or `default`."""
+        executor = super().get(context)
+        if executor is None:
+            executor = executor_in_force(context)
+        return default if executor is None else executor
 
 
 def positional_thread_sensitive(arguments: tuple[object, ...]) -> bool:

@@ -13,7 +13,11 @@ from types import MethodType
 from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
 from asgi_sync._affinity import SHARED, Decision, Place, choose
-from asgi_sync._asgiref_attributes import ParentLoop, positional_thread_sensitive
+from asgi_sync._asgiref_attributes import (
+    ContextExecutors,
+    ParentLoop,
+    positional_thread_sensitive,
+)
 from asgi_sync._bounded_executor import any_thread_executor
 from asgi_sync._callables import (
     describe,
@@ -28,7 +32,7 @@ from asgi_sync._lineage import has_home
 from asgi_sync._serial_executor import SerialExecutor
 from asgi_sync._stalls import submit
 from asgi_sync._sync_side import SyncSide
-from asgi_sync._thread_contexts import executor_in_force, thread_sensitive_context
+from asgi_sync._thread_contexts import thread_sensitive_context
 from asgi_sync._thread_limits import context_limit
 
 __all__ = ["SyncToAsync", "sync_to_async"]
@@ -71,9 +75,8 @@ class SyncToAsync(Generic[_P, _R]):
     deadlock_context: ClassVar[contextvars.ContextVar[bool]] = contextvars.ContextVar(
         "deadlock_context"
     )
-    # The executors of contexts that were set by hand in `thread_sensitive_context`.
     context_to_thread_executor: ClassVar[weakref.WeakKeyDictionary[Any, Executor]] = (
-        weakref.WeakKeyDictionary()
+        ContextExecutors()
     )
 
     def __init__(
@@ -242,8 +245,9 @@ def _executor_of(place: Place, loop: AbstractEventLoop | None, context: Any) -> 
     if place is Place.LOOP and loop is not None:
         return _executor_kept_by(loop)
     executors = SyncToAsync.context_to_thread_executor
-    if context not in executors and (entered := executor_in_force(context)) is not None:
-        return entered
+    executor = executors.get(context)
+    if executor is not None:
+        return executor
     return executors.setdefault(context, SerialExecutor("asgi-sync context", context_limit))
 
 
