@@ -173,10 +173,12 @@ def test_a_command_waits_for_async_code_that_uses_the_orm(bank: Bank, client: ht
 
 # Each account is one cent poorer as soon as it has been read.
 SPENT_MEANWHILE = """
-from bank.models import Account
+from django.apps import apps
 from django.core.management import call_command
 from django.db.models import F
 from django.db.models.signals import post_init
+
+Account = apps.get_model("bank", "Account")
 
 def spend(instance, **_):
     Account.objects.filter(pk=instance.pk).update(balance=F("balance") - 1)
