@@ -1,3 +1,3 @@
 """The version of asgi-meta, read by its build and by `asgi_meta.__version__`."""
 
-__version__ = "0.1.0"
+__version__ = "0.1.1"
