@@ -24,7 +24,11 @@ def fragments(package) -> list[Path]:
 
 
 def draft(config: Path, folder: Path) -> str:
-    arguments = ["build", "--draft", "--config", config, "--dir", folder, "--version", "1.2.0"]
+    return build(config, folder, "1.2.0", "--draft")
+
+
+def build(config: Path, folder: Path, version: str, how: str) -> str:
+    arguments = ["build", how, "--config", config, "--dir", folder, "--version", version]
     done = subprocess.run(
         [sys.executable, "-m", "towncrier", *arguments], capture_output=True, text=True
     )
@@ -84,6 +88,7 @@ TEXT = """\
 
 - A repair. (#12)
 
+
 """
 
 
@@ -91,3 +96,15 @@ def test_issues_stand_on_a_line_of_their_own_after_a_list(empty_package, config)
     fragment = empty_package / "changelog.d" / "12.feature.md"
     fragment.write_text("Two things:\n\n- one;\n- two.\n")
     assert "- Two things:\n\n  - one;\n  - two.\n\n  (#12)\n" in draft(config, empty_package)
+
+
+def test_an_empty_line_parts_a_release_from_the_one_before(empty_package, config):
+    changelog = empty_package / "CHANGELOG.md"
+    changelog.write_text("# Changelog\n\n<!-- towncrier release notes start -->\n")
+    for version in ("1.2.0", "1.2.1"):
+        (empty_package / "changelog.d" / "12.bugfix.md").write_text("A repair.\n")
+        build(config, empty_package, version, "--yes")
+    text = changelog.read_text()
+    assert text.count("- A repair. (#12)\n") == 2
+    assert "- A repair. (#12)\n\n## 1.2.0 (" in text
+    assert text.endswith("- A repair. (#12)\n")
