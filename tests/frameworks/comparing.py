@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from tests.frameworks.running import ASGIREF, OURS, Ran
 
@@ -21,6 +21,7 @@ class Compared:
         worse: Tests that pass on asgiref and not on ours, with how they end there: one that ours
             does not come to, or skips, is no test that passes.
         better: Tests that pass on ours only, with how they end on asgiref.
+        unsteady: Tests that were worse in one of two runs.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Compared:
     remark: str = ""
     worse: Mapping[str, str] = field(default_factory=dict)
     better: Mapping[str, str] = field(default_factory=dict)
+    unsteady: Sequence[str] = ()
 
     @property
     def troubles(self) -> dict[str, str]:
@@ -48,6 +50,13 @@ def compare(name: str, ran: Mapping[str, Ran]) -> Compared:
     """Compare the outcomes of a suite on asgiref with those on ours."""
     theirs, ours = ran[ASGIREF].outcomes, ran[OURS].outcomes
     return Compared(name, ran, worse=_lost(theirs, ours), better=_lost(ours, theirs))
+
+
+def confirmed(first: Compared, second: Compared) -> Compared:
+    """The second of two runs of a suite, with only those tests worse that were so in both."""
+    worse = {test: outcome for test, outcome in second.worse.items() if test in first.worse}
+    once = {*first.worse, *second.worse} - worse.keys()
+    return replace(second, worse=worse, unsteady=sorted(once))
 
 
 def _lost(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, str]:

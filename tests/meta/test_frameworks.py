@@ -174,6 +174,25 @@ def test_the_exit_code_is_0_if_nothing_is_worse(tmp_path: Path) -> None:
     assert main(["--quick", "--cache", str(tmp_path)], [SUITE]) == 0
 
 
+UNSTEADY = """
+    def test_unsteady(self):
+        from pathlib import Path
+        before = Path(__file__).with_name("has_run")
+        if IS_OURS and not before.exists():
+            before.touch()
+            self.fail()
+"""
+
+
+def test_a_test_that_passes_when_it_is_repeated_is_told_and_not_worse(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_tree(tmp_path, GOOD_CASES + UNSTEADY)
+    assert main(["--quick", "--cache", str(tmp_path)], [SUITE]) == 0
+    printed = capsys.readouterr().out
+    assert "passes on ours in one of two runs: test_cases.Cases.test_unsteady" in printed
+
+
 def test_the_labels_that_were_promised_are_run() -> None:
     promised = "async asgi handlers signals cache middleware test_client requests_tests auth_tests"
     for suite in SUITES[:2]:
