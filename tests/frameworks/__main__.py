@@ -61,12 +61,15 @@ def _run(suite: Suite, options: argparse.Namespace) -> Compared:
     if not suite.has_tests(tree):
         return Compared(tree.name, remark="has no tests in its source distribution")
     limit = QUICK_LIMIT if options.quick else LIMIT
-    compared = compare(tree.name, run_on_both(suite, tree, limit, quick=options.quick))
+
+    def attempt() -> Compared:
+        return compare(tree.name, run_on_both(suite, tree, limit, quick=options.quick))
+
+    compared = attempt()
     if not compared.worse or compared.troubles:
         return compared
     # Some tests of frameworks measure time, and fail where the machine halts for a moment.
-    again = compare(tree.name, run_on_both(suite, tree, limit, quick=options.quick))
-    return confirmed(compared, again)
+    return confirmed(compared, attempt())
 
 
 def _parser(suites: Sequence[Suite]) -> argparse.ArgumentParser:

@@ -122,16 +122,28 @@ def test_a_range_that_is_not_understood_is_unknown_and_not_wrong(tmp_path: Path)
     assert "needs asgi-sync~=0.1 unknown whether it fits" in " ".join(as_text(report).split())
 
 
-def test_a_package_whose_metadata_is_damaged_is_wrong(tmp_path: Path, only_ours: str) -> None:
-    """An installation that was broken off may leave that; newer Pythons warn, or raise.
-
-    From 3.15 on they would go on to another installation, so that there is none here.
-    """
+@pytest.fixture
+def damaged(tmp_path: Path) -> Path:
+    """What an installation that was broken off may leave; newer Pythons warn, or raise."""
     (tmp_path / "asgi_wsgi-0.1.0.dist-info").mkdir()
     (tmp_path / "uvloop-0.1.0.dist-info").mkdir()
-    report = report_of(python("-S", "-c", only_ours + ASK, PYTHONPATH=str(tmp_path)))
+    return tmp_path
+
+
+def test_a_package_whose_metadata_is_damaged_is_wrong(damaged: Path, only_ours: str) -> None:
+    report = report_of(python("-S", "-c", only_ours + ASK, PYTHONPATH=str(damaged)))
     assert "asgi-wsgi is not installed: pip install asgi-meta" in report["problems"]
     assert report["event_loop"]["uvloop"] is None
+
+
+def test_damaged_metadata_hides_another_installation_where_python_looks_no_further(
+    damaged: Path,
+) -> None:
+    report = report_of(python("-m", "asgi_meta", "doctor", "--json", PYTHONPATH=str(damaged)))
+    is_hidden = sys.version_info < (3, 15)
+    problem = "asgi-wsgi is not installed: pip install asgi-meta"
+    assert (problem in report["problems"]) is is_hidden
+    assert not is_hidden or report["event_loop"]["uvloop"] is None
 
 
 def test_a_package_that_cannot_be_imported_is_wrong(tmp_path: Path) -> None:

@@ -124,17 +124,20 @@ def test_a_program_has_only_the_future_statements_of_its_own(
     assert run == plain == Ended(0, "{'x': <class 'int'>}\n", "")
 
 
+# Starts the interpreter again, with the arguments, in a folder that is gone.
+GO_AWAY = (
+    "import os, sys; os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone');"
+    " os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="a folder in use stays there")
 @pytest.mark.parametrize("kind", ["script", "-m", "-c"])
 def test_a_program_is_run_where_the_current_folder_is_gone(folder: Path, kind: str) -> None:
     """As in a server whose release folder has been replaced."""
     arguments = {"script": [folder / "script.py"], "-m": ["-m", "package"], "-c": ["-c", TELL]}
-    restart = (
-        "import os, sys; os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone');"
-        " os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
-    )
     plain, run = (
-        python("-c", restart, *how, *arguments[kind], cwd=folder, PYTHONPATH=str(folder))
+        python("-c", GO_AWAY, *how, *arguments[kind], cwd=folder, PYTHONPATH=str(folder))
         for how in ((), RUN)
     )
     assert (run.status, run.err) == (0, "")
@@ -145,11 +148,7 @@ def test_a_program_is_run_where_the_current_folder_is_gone(folder: Path, kind: s
 def test_a_script_that_went_with_the_current_folder_is_missed_as_by_plain_python(
     tmp_path: Path,
 ) -> None:
-    restart = (
-        "import os, sys; os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone');"
-        " os.execv(sys.executable, [sys.executable, *sys.argv[1:], 'script.py'])"
-    )
-    plain, run = (python("-c", restart, *how, cwd=tmp_path) for how in ((), RUN))
+    plain, run = (python("-c", GO_AWAY, *how, "script.py", cwd=tmp_path) for how in ((), RUN))
     assert run == plain
     assert run.status == 2
 
